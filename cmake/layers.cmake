@@ -1,0 +1,53 @@
+# Reads src/LAYERS and makes one static library per folder, one test program per folder.
+
+# nautile_layers(OUT): the folders of src/LAYERS in order; sets NAUTILE_DEPS_<folder> for each.
+macro(nautile_read_layers)
+  file(STRINGS ${PROJECT_SOURCE_DIR}/src/LAYERS layer_lines REGEX "^[a-z]+ *:")
+  set(NAUTILE_FOLDERS "")
+  foreach(line IN LISTS layer_lines)
+    string(REGEX REPLACE "#.*$" "" line "${line}")
+    string(REGEX MATCH "^[a-z]+" folder "${line}")
+    string(REGEX REPLACE "^[a-z]+ *:" "" deps "${line}")
+    separate_arguments(deps)
+    list(APPEND NAUTILE_FOLDERS ${folder})
+    set(NAUTILE_DEPS_${folder} ${deps})
+  endforeach()
+endmacro()
+
+# nautile_folder(FOLDER): library nautile_FOLDER from FOLDER/*.cpp (and one level below), program
+# test_FOLDER from FOLDER/*_test.cpp. A folder without sources makes an interface library.
+function(nautile_folder folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp ${folder}/families/*.cpp)
+  set(tests ${sources})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_test\\.cpp$|/main\\.cpp$|/isa_[a-z0-9]+\\.cpp$")
+  set(deps "")
+  foreach(dep IN LISTS NAUTILE_DEPS_${folder})
+    if(TARGET nautile_${dep})
+      list(APPEND deps nautile_${dep})
+    endif()
+  endforeach()
+  if(sources)
+    add_library(nautile_${folder} STATIC ${sources})
+    target_include_directories(nautile_${folder} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(nautile_${folder} PUBLIC ${deps} ${NAUTILE_LIBS_${folder}})
+    target_compile_options(nautile_${folder} PRIVATE ${NAUTILE_SANITIZE_FLAGS})
+  else()
+    add_library(nautile_${folder} INTERFACE)
+    target_include_directories(nautile_${folder} INTERFACE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(nautile_${folder} INTERFACE ${deps})
+  endif()
+  if(tests AND NAUTILE_TESTS)
+    add_executable(test_${folder} ${tests})
+    target_link_libraries(test_${folder} PRIVATE nautile_${folder} GTest::gtest GTest::gtest_main)
+    target_compile_options(test_${folder} PRIVATE ${NAUTILE_SANITIZE_FLAGS})
+    nautile_register_tests(test_${folder})
+  endif()
+endfunction()
+
+# Every gtest case becomes a ctest case, run from the source root.
+function(nautile_register_tests target)
+  include(GoogleTest)
+  gtest_discover_tests(${target} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR} DISCOVERY_MODE PRE_TEST
+                       DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 900)
+endfunction()

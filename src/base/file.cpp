@@ -1,0 +1,129 @@
+#include "base/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "base/error.h"
+
+namespace nautile {
+namespace {
+
+// Closes on scope exit.
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+[[noreturn]] void system_fail(const char* doing, const std::string& path) {
+  const int code = errno;
+  fail(ErrorKind::failure, "cannot {} {}: {}", doing, path, std::strerror(code));
+}
+
+std::size_t regular_size(int fd, const std::string& path) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) system_fail("stat", path);
+  if (!S_ISREG(info.st_mode)) fail(ErrorKind::failure, "cannot read {}: not a regular file", path);
+  return static_cast<std::size_t>(info.st_size);
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) system_fail("open", path);
+  size_ = regular_size(file.fd, path);
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.fd, 0);
+  if (address == MAP_FAILED) system_fail("map", path);
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+namespace {
+void advise(const std::byte* data, std::size_t total, std::size_t offset, std::size_t size, int advice) {
+  if (!data || offset >= total) return;
+  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t begin = offset / page * page;
+  const std::size_t end = std::min(total, offset + size);
+  ::madvise(const_cast<std::byte*>(data) + begin, end - begin, advice);
+}
+}  // namespace
+
+void MappedFile::will_need(std::size_t offset, std::size_t size) const {
+  advise(data_, size_, offset, size, MADV_WILLNEED);
+}
+
+void MappedFile::dont_need(std::size_t offset, std::size_t size) const {
+  advise(data_, size_, offset, size, MADV_DONTNEED);
+}
+
+std::string read_file(const std::string& path, std::size_t max_bytes) {
+  Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  if (file.fd < 0) system_fail("open", path);
+  const std::size_t size = regular_size(file.fd, path);
+  if (size > max_bytes) {
+    fail(ErrorKind::bad_input, "{} has {} bytes; at most {} are read here", path, size, max_bytes);
+  }
+  std::string content(size, '\0');
+  std::size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::read(file.fd, content.data() + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) system_fail("read", path);
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  content.resize(done);
+  return content;
+}
+
+void write_file_atomic(const std::string& path, std::string_view content) {
+  const std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
+  {
+    Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
+    if (file.fd < 0) system_fail("create", temporary);
+    std::size_t done = 0;
+    while (done < content.size()) {
+      const ssize_t put = ::write(file.fd, content.data() + done, content.size() - done);
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) {
+        const int code = errno;
+        ::unlink(temporary.c_str());
+        errno = code;
+        system_fail("write", temporary);
+      }
+      done += static_cast<std::size_t>(put);
+    }
+    if (::fsync(file.fd) != 0) system_fail("sync", temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) system_fail("rename", temporary);
+  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.fd >= 0) ::fsync(directory.fd);
+}
+
+}  // namespace nautile

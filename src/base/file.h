@@ -1,0 +1,44 @@
+// file.h — files: mapped read-only, read whole, written atomically.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace nautile {
+
+// A file mapped read-only; the bytes live as long as the object. Movable, not copyable.
+class MappedFile {
+ public:
+  // Throws Error(failure) naming the path and the system's reason; a directory is an error.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+  // Tells the kernel that these bytes will be read soon, or are not needed in memory any more.
+  void will_need(std::size_t offset, std::size_t size) const;
+  void dont_need(std::size_t offset, std::size_t size) const;
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// The whole file as a string. Throws Error(failure); Error(bad_input) if larger than max_bytes.
+std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30);
+
+// Writes to a temporary file beside path, fsyncs it, renames it over path, fsyncs the folder: after
+// a crash either the old or the new file is there, whole. Throws Error(failure).
+void write_file_atomic(const std::string& path, std::string_view content);
+
+}  // namespace nautile

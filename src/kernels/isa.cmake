@@ -1,0 +1,20 @@
+# One object per instruction set: fixed -O2, its own -m flags, never sanitized, never LTO. Only these
+# objects may hold instructions that the baseline CPU lacks; tools/guards checks their symbols.
+function(nautile_isa name)
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/kernels/isa_${name}.cpp)
+    return()
+  endif()
+  add_library(nautile_isa_${name} OBJECT kernels/isa_${name}.cpp)
+  target_include_directories(nautile_isa_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(nautile_isa_${name} PRIVATE -O2 -fno-lto -fno-exceptions -fno-rtti -fno-math-errno
+                         -fno-trapping-math ${ARGN})
+  target_link_libraries(nautile_kernels PUBLIC $<TARGET_OBJECTS:nautile_isa_${name}>)
+  add_dependencies(nautile_kernels nautile_isa_${name})
+endfunction()
+
+set(avx2_flags -mavx2 -mfma -mf16c)
+set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512bf16
+    -mprefer-vector-width=512)
+nautile_isa(avx2 ${avx2_flags})
+nautile_isa(avx512 ${avx512_flags})
+nautile_isa(amx ${avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8)
