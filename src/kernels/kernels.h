@@ -1,0 +1,137 @@
+// kernels.h — Kernels: the table of pure functions that one instruction set offers, and its contracts.
+//
+// All functions are noexcept, start no threads, allocate nothing, keep nothing. Pointers need no
+// alignment unless stated. Arithmetic order is fixed per output element: for one table a result
+// depends only on that element's own inputs, never on how many rows or panels a call carries.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/bf16.h"
+#include "base/cpu_features.h"
+#include "kernels/formats.h"
+
+namespace nautile::kernels {
+
+// Columns of a weight that are unpacked at a time; a multiple of every block size.
+inline constexpr int kChunk = 512;
+// The widest run of panels that one multiply takes: 64 weight rows.
+inline constexpr int kMaxPanels = 4;
+// Keys of one attention block, cut by absolute position.
+inline constexpr int kKeyBlock = 64;
+
+// m rows of input against `panels` panels over `count` columns. The sums continue from y:
+// y[i][16·p + lane] (row stride y_stride floats) is read and written.
+struct TileShape {
+  int m;
+  int panels;
+  int count;
+  std::size_t y_stride;
+};
+
+// Inputs of class i8: per row q [count] (i8_input_bytes each), per 32 columns a scale, per 16 columns
+// the sum of q, and that sum times the scale. Strides are in elements, from row to row.
+struct I8Input {
+  const std::byte* q;
+  std::size_t q_stride;        // bytes
+  const float* scale;          // [m][count/32]
+  const std::int32_t* sums;    // [m][count/16]
+  const float* scaled_sums;    // [m][count/16]
+  std::size_t group_stride;    // elements of `sums` and `scaled_sums` per row; half for `scale`
+};
+
+// Weights of class i8: panels as interleave_i8 wrote them, scales and offsets [count/group][16].
+struct I8Panels {
+  const std::byte* q;
+  std::size_t q_stride;        // bytes from panel to panel
+  const float* scale;
+  const float* offset;         // null unless the format has offsets
+  std::size_t scale_stride;    // floats from panel to panel
+  int group;                   // 16 or 32
+};
+
+// Class fp8dyn: E4M3 values held exactly in BF16. `count` is at most one chunk; slabs of 128.
+struct F8Input {
+  const bf16* q;               // [m][count], padded with zeros to an even count
+  std::size_t q_stride;        // elements
+  const float* scale;          // [m][ceil(count/128)]
+  std::size_t scale_stride;    // elements
+};
+struct F8Panels {
+  const bf16* q;               // as interleave_bf16 wrote them
+  std::size_t q_stride;        // elements from panel to panel
+  const float* scale;          // [ceil(count/128)][16]
+  std::size_t scale_stride;    // floats from panel to panel
+};
+
+struct PanelKernels {
+  // From 16 rows (row stride `stride` elements; rows beyond `rows` count as zeros) to panel order.
+  // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding; an odd last column is paired with zero.
+  void (*interleave_f32)(const float* x, std::size_t stride, int rows, int count, float* panel) noexcept;
+  void (*interleave_bf16)(const float* x, std::size_t stride, int rows, int count, bf16* panel) noexcept;
+  // The same from rows that are BF16 already (`stride` in elements).
+  void (*interleave_bf16_rows)(const bf16* x, std::size_t stride, int rows, int count, bf16* panel) noexcept;
+  // Integers: the table's own order, i8_panel_bytes per value.
+  void (*interleave_i8)(const std::int8_t* q, std::size_t stride, int rows, int count, std::byte* panel) noexcept;
+  int i8_panel_bytes;
+  int i8_input_bytes;
+
+  // Inputs of a class from F32 rows. count is padded as the structs above say.
+  void (*pack_bf16)(const float* x, int count, bf16* out) noexcept;
+  void (*pack_i8)(const float* x, int count, std::byte* q, float* scale, std::int32_t* sums,
+                  float* scaled_sums) noexcept;
+  void (*pack_f8)(const float* x, int count, int power_of_two_scales, bf16* q, float* scale) noexcept;
+
+  void (*multiply_f32)(const float* x, std::size_t x_stride, const float* panels,
+                       std::size_t panel_stride, const TileShape& shape, float* y) noexcept;
+  void (*multiply_bf16)(const bf16* x, std::size_t x_stride, const bf16* panels,
+                        std::size_t panel_stride, const TileShape& shape, float* y) noexcept;
+  void (*multiply_i8)(const I8Input& x, const I8Panels& panels, const TileShape& shape, float* y) noexcept;
+  void (*multiply_f8)(const F8Input& x, const F8Panels& panels, const TileShape& shape, float* y) noexcept;
+};
+
+struct RowKernels {
+  // y[i] = x[i]·gain[i] / sqrt(mean(x²) + eps)
+  void (*rms_norm)(const float* x, const float* gain, int n, float eps, float* y) noexcept;
+  // y[i] = silu(gate[i])·up[i], silu(a) = a / (1 + exp(-a))
+  void (*silu_mul)(const float* gate, const float* up, int n, float* y) noexcept;
+  // y[i] = a[i] + b[i]
+  void (*add)(const float* a, const float* b, int n, float* y) noexcept;
+  // y[i] += s·x[i], one fused multiply-add each
+  void (*add_scaled)(const float* x, float s, int n, float* y) noexcept;
+  // Rotates pairs of x [2·half] in place by angle i: interleaved pairs (2i, 2i+1), or halves (i, i+half).
+  void (*rope_pairs)(float* x, const float* cos, const float* sin, int half) noexcept;
+  void (*rope_halves)(float* x, const float* cos, const float* sin, int half) noexcept;
+  // Conversions of a row.
+  void (*to_bf16)(const float* x, int n, bf16* y) noexcept;
+  void (*from_bf16)(const bf16* x, int n, float* y) noexcept;
+};
+
+struct AttentionKernels {
+  // One block of an online softmax. scores [m][stride]: row i has `valid[i]` keys in this block (0
+  // leaves the row alone). On return scores hold exp(scale·s - max'), zero past valid[i]; max[i],
+  // sum[i] are updated and factor[i] is what the row's earlier output must be multiplied with.
+  void (*softmax_block)(float* scores, std::size_t stride, int m, const int* valid, float scale,
+                        float* max, float* sum, float* factor) noexcept;
+  // out[i][c] = factor[i]·out[i][c] + Σ_j p[i][j]·v[j][c], j ascending, c < cols.
+  void (*mix)(const float* p, std::size_t p_stride, int m, const float* factor, const float* v,
+              std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept;
+};
+
+struct Kernels {
+  Isa isa;
+  RowKernels rows;
+  PanelKernels panels;
+  AttentionKernels attention;
+  std::array<FormatKernels, kFormatCount> formats;
+
+  const FormatKernels& format(Format f) const { return formats[static_cast<std::size_t>(f)]; }
+};
+
+// The table of an instruction set. Every table is always linked; ask cpu_features() before using one.
+const Kernels& table(Isa isa);
+
+}  // namespace nautile::kernels
