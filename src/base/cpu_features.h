@@ -1,26 +1,13 @@
-// cpu_features.h — Isa: the instruction sets nautile has tables for, and which this CPU can run.
+// cpu_features.h — which instruction sets this CPU, and its kernel, can run.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/isa.h"
+
 namespace nautile {
-
-enum class Isa : std::uint8_t {
-  reference,  // plain C++, the specification
-  avx2,       // AVX2, FMA, F16C
-  avx512,     // AVX-512 F, BW, DQ, VL, VNNI, BF16
-  amx,        // avx512 and AMX TILE, INT8, BF16, with the kernel's permission
-};
-inline constexpr int kIsaCount = 4;
-
-constexpr std::string_view name(Isa isa) {
-  constexpr std::string_view kNames[] = {"reference", "avx2", "avx512", "amx"};
-  return kNames[static_cast<int>(isa)];
-}
 
 struct CpuFeatures {
   std::string model;                 // as the CPU names itself

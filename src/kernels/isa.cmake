@@ -7,7 +7,9 @@ function(nautile_isa name)
   add_library(nautile_isa_${name} OBJECT kernels/isa_${name}.cpp)
   target_include_directories(nautile_isa_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_compile_options(nautile_isa_${name} PRIVATE -O2 -fno-lto -fno-exceptions -fno-rtti -fno-math-errno
-                         -fno-trapping-math ${ARGN})
+                         -fno-trapping-math ${ARGN}
+                         # g++ 12 finds its own intrinsics headers uninitialized
+                         -Wno-uninitialized -Wno-maybe-uninitialized)
   target_link_libraries(nautile_kernels PUBLIC $<TARGET_OBJECTS:nautile_isa_${name}>)
   add_dependencies(nautile_kernels nautile_isa_${name})
 endfunction()

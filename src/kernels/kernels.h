@@ -5,13 +5,11 @@
 // depends only on that element's own inputs, never on how many rows or panels a call carries.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "base/bf16.h"
-#include "base/cpu_features.h"
+#include "base/isa.h"
 #include "kernels/formats.h"
 
 namespace nautile::kernels {
@@ -32,18 +30,40 @@ struct TileShape {
   std::size_t y_stride;
 };
 
+// Class f32: y = fma(x[k], w[k], y) in ascending k.
+struct F32Input {
+  const float* x;
+  std::size_t stride;          // elements from row to row
+};
+struct F32Panels {
+  const float* w;              // as interleave_f32 wrote them
+  std::size_t stride;          // elements from panel to panel
+};
+
+// Class bf16: pairs (2k, 2k+1) in ascending k; inside a pair the table's own order.
+struct Bf16Input {
+  const bf16* x;               // an odd count is followed by a zero
+  std::size_t stride;
+};
+struct Bf16Panels {
+  const bf16* w;               // as interleave_bf16 wrote them
+  std::size_t stride;
+};
+
 // Inputs of class i8: per row q [count] (i8_input_bytes each), per 32 columns a scale, per 16 columns
-// the sum of q, and that sum times the scale. Strides are in elements, from row to row.
+// the sum of q. Strides go from row to row.
 struct I8Input {
   const std::byte* q;
   std::size_t q_stride;        // bytes
   const float* scale;          // [m][count/32]
+  std::size_t scale_stride;    // elements
   const std::int32_t* sums;    // [m][count/16]
-  const float* scaled_sums;    // [m][count/16]
-  std::size_t group_stride;    // elements of `sums` and `scaled_sums` per row; half for `scale`
+  std::size_t sums_stride;     // elements
 };
 
 // Weights of class i8: panels as interleave_i8 wrote them, scales and offsets [count/group][16].
+// Per group, in ascending order, with t the integer dot product and s the sum of q of the input:
+//   y = fma(float(t), scale_w·scale_x, y);  with offsets then  y = fma(offset_w, scale_x·float(s), y)
 struct I8Panels {
   const std::byte* q;
   std::size_t q_stride;        // bytes from panel to panel
@@ -67,6 +87,8 @@ struct F8Panels {
   std::size_t scale_stride;    // floats from panel to panel
 };
 
+enum class F8Scale : std::uint8_t { any, power_of_two };
+
 struct PanelKernels {
   // From 16 rows (row stride `stride` elements; rows beyond `rows` count as zeros) to panel order.
   // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding; an odd last column is paired with zero.
@@ -81,14 +103,15 @@ struct PanelKernels {
 
   // Inputs of a class from F32 rows. count is padded as the structs above say.
   void (*pack_bf16)(const float* x, int count, bf16* out) noexcept;
-  void (*pack_i8)(const float* x, int count, std::byte* q, float* scale, std::int32_t* sums,
-                  float* scaled_sums) noexcept;
-  void (*pack_f8)(const float* x, int count, int power_of_two_scales, bf16* q, float* scale) noexcept;
+  // scale = amax/127, q = nearest even of x·(127/amax); count is a multiple of 32.
+  void (*pack_i8)(const float* x, int count, std::byte* q, float* scale, std::int32_t* sums) noexcept;
+  // scale = max(amax, 1e-4)/448 per 128 columns, raised to a power of two if asked (UE8M0).
+  void (*pack_f8)(const float* x, int count, F8Scale style, bf16* q, float* scale) noexcept;
 
-  void (*multiply_f32)(const float* x, std::size_t x_stride, const float* panels,
-                       std::size_t panel_stride, const TileShape& shape, float* y) noexcept;
-  void (*multiply_bf16)(const bf16* x, std::size_t x_stride, const bf16* panels,
-                        std::size_t panel_stride, const TileShape& shape, float* y) noexcept;
+  void (*multiply_f32)(const F32Input& x, const F32Panels& panels, const TileShape& shape,
+                       float* y) noexcept;
+  void (*multiply_bf16)(const Bf16Input& x, const Bf16Panels& panels, const TileShape& shape,
+                        float* y) noexcept;
   void (*multiply_i8)(const I8Input& x, const I8Panels& panels, const TileShape& shape, float* y) noexcept;
   void (*multiply_f8)(const F8Input& x, const F8Panels& panels, const TileShape& shape, float* y) noexcept;
 };
@@ -126,9 +149,9 @@ struct Kernels {
   RowKernels rows;
   PanelKernels panels;
   AttentionKernels attention;
-  std::array<FormatKernels, kFormatCount> formats;
+  const FormatKernels* formats;  // [kFormatCount], in the order of Format
 
-  const FormatKernels& format(Format f) const { return formats[static_cast<std::size_t>(f)]; }
+  const FormatKernels& format(Format f) const { return formats[static_cast<int>(f)]; }
 };
 
 // The table of an instruction set. Every table is always linked; ask cpu_features() before using one.

@@ -1,0 +1,27 @@
+// isa_avx512.cpp — the avx512 table: the common loops over this instruction set's registers.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "base/bf16.h"
+#include "base/f8.h"
+#include "kernels/kernels.h"
+
+namespace nautile::kernels::avx512 {
+namespace {
+#include "kernels/vec_avx512.h"
+#include "kernels/tile_avx512.h"
+#include "kernels/rows.inl"
+#include "kernels/pack.inl"
+#include "kernels/attention.inl"
+#include "kernels/gemm.inl"
+#include "kernels/formats.inl"
+#include "kernels/table.inl"
+}  // namespace
+
+extern constinit const Kernels table;
+constinit const Kernels table = {.isa = Isa::avx512, .rows = kRowTable, .panels = kPanelTable,
+                                 .attention = kAttentionTable, .formats = kFormatTable};
+}  // namespace nautile::kernels::avx512

@@ -1,0 +1,122 @@
+// tile_avx2.h — the innermost products of the avx2 table, and the order of its panels.
+// Included inside an anonymous namespace, after vec_avx2.h.
+
+// A 32-bit lane carries two BF16 or two 16-bit integers of consecutive columns: VPMADDWD is exact
+// where VPMADDUBSW would saturate.
+struct IntVec {
+  __m256i v;
+};
+static constexpr int kI8PerLane = 2;
+static constexpr int kI8InputBytes = 2;
+static constexpr int kTilePanels = 1, kRowsF = 5, kRowsI = 2;  // sixteen registers
+
+static inline IntVec load_lanes(const void* p) {
+  return {_mm256_loadu_si256(static_cast<const __m256i*>(p))};
+}
+static inline IntVec splat_lane(const void* p) {
+  std::int32_t lane;
+  __builtin_memcpy(&lane, p, 4);
+  return {_mm256_set1_epi32(lane)};
+}
+static inline Vec low_bf16(IntVec x) { return {_mm256_castsi256_ps(_mm256_slli_epi32(x.v, 16))}; }
+static inline Vec high_bf16(IntVec x) {
+  return {_mm256_castsi256_ps(_mm256_and_si256(x.v, _mm256_set1_epi32(-65536)))};
+}
+static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
+  return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), acc));
+}
+static inline IntVec start_i8(std::int32_t) { return {_mm256_setzero_si256()}; }
+static inline IntVec dot_i8(IntVec acc, IntVec w, IntVec x) {
+  return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(w.v, x.v))};
+}
+static inline Vec to_float(IntVec x) { return {_mm256_cvtepi32_ps(x.v)}; }
+
+// In place: eight rows of eight 32-bit lanes become eight columns.
+static inline void transpose(__m256i r[8]) {
+  __m256i t[8];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[2 * i] = _mm256_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+    t[2 * i + 1] = _mm256_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+  }
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    r[4 * i] = _mm256_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 1] = _mm256_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+    r[4 * i + 2] = _mm256_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+    r[4 * i + 3] = _mm256_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x20);
+    t[4 + i] = _mm256_permute2x128_si256(r[i], r[4 + i], 0x31);
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) r[i] = t[i];
+}
+
+// Source makes the eight lanes of one row that start at lane `first`, of which n exist.
+template <class Source>
+static inline void interleave_lanes(const Source& source, int rows, int lanes, std::byte* panel) {
+  for (int first = 0; first < lanes; first += 8) {
+    const int n = lanes - first < 8 ? lanes - first : 8;
+    for (int half = 0; half < kPanelRows; half += 8) {
+      __m256i r[8];
+      for (int i = 0; i < 8; ++i) {
+        r[i] = half + i < rows ? source.lanes_n(half + i, first, n) : _mm256_setzero_si256();
+      }
+      transpose(r);
+      for (int i = 0; i < n; ++i) {
+        std::byte* to = panel + (first + i) * 64 + half * 4;
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), r[i]);
+      }
+    }
+  }
+}
+
+struct RowsOfFloats {
+  const float* x;
+  std::size_t stride;
+  __m256i lanes_n(int row, int first, int n) const {
+    const float* p = x + static_cast<std::size_t>(row) * stride + first;
+    return _mm256_castps_si256(n == 8 ? load(p).v : load_n(p, n).v);
+  }
+};
+
+// Lanes are pairs; `count` floats exist in a row.
+struct PairsOfFloats {
+  const float* x;
+  std::size_t stride;
+  int count;
+  __m256i lanes_n(int row, int first, int n) const {
+    const float* p = x + static_cast<std::size_t>(row) * stride + 2 * first;
+    const int left = count - 2 * first < 2 * n ? count - 2 * first : 2 * n;
+    const Vec low = left >= 8 ? load(p) : load_n(p, left);
+    const Vec high = left >= 16 ? load(p + 8) : (left > 8 ? load_n(p + 8, left - 8) : splat(0));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(round_to_bf16(low)), round_to_bf16(high), 1);
+  }
+};
+
+struct PairsOfBf16 {
+  const bf16* x;
+  std::size_t stride;
+  int count;
+  __m256i lanes_n(int row, int first, int n) const {
+    const bf16* p = x + static_cast<std::size_t>(row) * stride + 2 * first;
+    const int left = count - 2 * first < 2 * n ? count - 2 * first : 2 * n;
+    if (left >= 16) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    alignas(32) bf16 lanes[16] = {};
+    for (int i = 0; i < left; ++i) lanes[i] = p[i];
+    return _mm256_load_si256(reinterpret_cast<const __m256i*>(lanes));
+  }
+};
+
+struct QuadsOfI8 {
+  const std::int8_t* q;
+  std::size_t stride;
+  __m256i lanes_n(int row, int first, int n) const {  // pairs; n is 8: counts are multiples of 32
+    static_cast<void>(n);
+    const std::int8_t* p = q + static_cast<std::size_t>(row) * stride + 2 * first;
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+};
