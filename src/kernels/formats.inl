@@ -6,4 +6,5 @@
 // linkage.
 
 #include "kernels/format_ops_plain.inl"
+// The decoders are written over the ops.
 #include "kernels/formats_table.inl"

@@ -1,8 +1,7 @@
-// formats_table.inl — from decoders of blocks to kFormatTable; needs the format_ops of an
-// instruction set.
+// formats_table.inl — from decoders to kFormatTable; included by formats*.inl after the format ops.
 
 #include "kernels/formats_simple.inl"
-// Super-blocks use the helpers of the simple formats.
+// The super-blocks continue where the simple formats end.
 #include "kernels/formats_k.inl"
 
 template <class F>
@@ -12,41 +11,67 @@ struct Unpack {
   static constexpr int kGroups = kBlock / F::kGroup;
   static constexpr bool kAffine = F::kOffsets == Offsets::per_group;
 
-  static void f32(const std::byte* blocks, int count, float* out) noexcept {
-    const u8* block = reinterpret_cast<const u8*>(blocks);
-    for (int c = 0; c < count; c += kBlock, block += kBytes, out += kBlock) {
-      alignas(64) i8 q[kBlock];
-      float scale[kGroups];
-      float offset[kGroups];
-      F::decode(block, q, scale, offset);
-      for (int g = 0; g < kGroups; ++g) {
-        if constexpr (kAffine) {
-          scale_codes<F::kGroup>(q + g * F::kGroup, scale[g], offset[g], out + g * F::kGroup);
-        } else {
-          scale_codes<F::kGroup>(q + g * F::kGroup, scale[g], out + g * F::kGroup);
-        }
-      }
+  template <int P>
+  NAUTILE_INLINE void values_from(const u8* block, const float* scale, const float* offset,
+                                  float* out) {
+    if constexpr (P < kBlock / 32) {
+      constexpr int kFirst = P * 32 / F::kGroup;
+      scale_codes<F::kGroup, kAffine>(F::template codes<P>(block), scale + kFirst, offset + kFirst,
+                                      out + 32 * P);
+      values_from<P + 1>(block, scale, offset, out);
     }
   }
 
-  static void codes(const std::byte* blocks, int count, std::int8_t* q, float* scale,
+  template <int P>
+  NAUTILE_INLINE void codes_from(const u8* block, i8* q) {
+    if constexpr (P < kBlock / 32) {
+      store_codes(q + 32 * P, F::template codes<P>(block));
+      codes_from<P + 1>(block, q);
+    }
+  }
+
+  static void values(const std::byte* blocks, int count, float* out) noexcept {
+    const u8* block = reinterpret_cast<const u8*>(blocks);
+    for (int c = 0; c < count; c += kBlock, block += kBytes, out += kBlock) {
+      float scale[kGroups];
+      float offset[kGroups];
+      F::scales(block, scale, offset);
+      values_from<0>(block, scale, offset, out);
+    }
+  }
+
+  static void codes(const std::byte* blocks, int count, i8* q, float* scale,
                     float* offset) noexcept {
     const u8* block = reinterpret_cast<const u8*>(blocks);
     for (int c = 0; c < count; c += kBlock, block += kBytes, q += kBlock) {
       float scales[kGroups];
       float offsets[kGroups];
-      F::decode(block, q, scales, offsets);
-      store_scales<kGroups>(scales, scale);
+      F::scales(block, scales, offsets);
+      for (int g = 0; g < kGroups; ++g) scale[g * kPanelRows] = scales[g];
       scale += kGroups * kPanelRows;
       if constexpr (kAffine) {
-        store_scales<kGroups>(offsets, offset);
+        for (int g = 0; g < kGroups; ++g) offset[g * kPanelRows] = offsets[g];
         offset += kGroups * kPanelRows;
       }
+      codes_from<0>(block, q);
     }
   }
 
-  static constexpr FormatKernels kKernels = {&f32, &codes, F::kGroup, F::kOffsets};
+  static constexpr FormatKernels kKernels = {&values, &codes, F::kGroup, F::kOffsets};
 };
+
+static void unpack_f32(const std::byte* blocks, int count, float* out) noexcept {
+  std::memcpy(out, blocks, static_cast<std::size_t>(count) * 4);
+}
+static void unpack_f16(const std::byte* blocks, int count, float* out) noexcept {
+  widen_f16(reinterpret_cast<const u8*>(blocks), count, out);
+}
+static void unpack_bf16(const std::byte* blocks, int count, float* out) noexcept {
+  widen_bf16(reinterpret_cast<const u8*>(blocks), count, out);
+}
+static void unpack_f8(const std::byte* blocks, int count, float* out) noexcept {
+  widen_f8(reinterpret_cast<const u8*>(blocks), count, out);
+}
 
 static constexpr FormatKernels kFormatTable[kFormatCount] = {
     {unpack_f32, nullptr, 0, Offsets::none},

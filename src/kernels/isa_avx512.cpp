@@ -17,7 +17,7 @@ namespace {
 #include "kernels/pack.inl"
 #include "kernels/attention.inl"
 #include "kernels/gemm.inl"
-#include "kernels/formats.inl"
+#include "kernels/formats_avx512.inl"
 #include "kernels/table.inl"
 }  // namespace
 

@@ -1,0 +1,8 @@
+// formats_avx512.inl — the formats of a table for AVX-512: defines kFormatTable, as formats.inl
+// does.
+//
+// Needs <immintrin.h> besides what formats.inl needs.
+
+#include "kernels/format_ops_avx512.inl"
+// The decoders are written over the ops.
+#include "kernels/formats_table.inl"
