@@ -11,6 +11,8 @@ PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev l
 PACKAGES_TEST='libgtest-dev'
 PACKAGES_BENCH='libbenchmark-dev'
 PACKAGES_CHECK_LONG='git python3 python3-venv'
+# For the long check in a bare Debian root.
+PACKAGES_BARE='debootstrap git'
 # Besides, for .ci/run.
 PACKAGES_CI='git python3 clang-16 clang-format clang-tidy-16 libclang-rt-16-dev qemu-user shellcheck'
 
