@@ -1,0 +1,28 @@
+// json.h — parse_json: foreign JSON text with limits on size, depth and number of values.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace nautile::store {
+
+struct JsonLimits {
+  std::size_t bytes = std::size_t{256} << 20;
+  int depth = 64;
+  std::size_t values = 4'000'000;  // DeepSeek-V3's index has 91 thousand entries
+};
+
+// Throws Error(bad_input) naming `what` and the byte offset: malformed text, broken UTF-8, a name
+// that occurs twice in one object, a limit exceeded. Memory stays within a small multiple of
+// limits.values and the text.
+nlohmann::json parse_json(std::string_view text, std::string_view what,
+                          const JsonLimits& limits = {});
+
+// A member that must be there: Error(bad_input) naming `what` and the member otherwise.
+const nlohmann::json& json_member(const nlohmann::json& object, const char* name,
+                                  std::string_view what);
+
+}  // namespace nautile::store
