@@ -1,0 +1,48 @@
+#include "store/safetensors_writer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "store/safetensors.h"
+
+namespace nautile::store {
+
+std::uint64_t SafetensorsEntry::bytes() const {
+  const auto bits = safetensors_dtype_bits(dtype);
+  NAUTILE_ASSERT(bits, "unknown safetensors dtype {}", dtype);
+  return static_cast<std::uint64_t>(shape.elements()) * static_cast<std::uint64_t>(*bits) / 8;
+}
+
+SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsEntry> tensors,
+                                     const std::map<std::string, std::string>& notes)
+    : file_(path) {
+  nlohmann::ordered_json header;
+  if (!notes.empty()) header["__metadata__"] = notes;
+  for (const SafetensorsEntry& tensor : tensors) {
+    NAUTILE_ASSERT(!header.contains(tensor.name), "tensor {} declared twice", tensor.name);
+    auto shape = nlohmann::ordered_json::array();
+    for (int i = 0; i < tensor.shape.rank(); ++i) shape.push_back(tensor.shape[i]);
+    const std::uint64_t end = data_bytes_ + tensor.bytes();
+    header[tensor.name] = {
+        {"dtype", tensor.dtype}, {"shape", shape}, {"data_offsets", {data_bytes_, end}}};
+    data_bytes_ = end;
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');  // the data starts at a multiple of 8
+  const std::uint64_t length = text.size();
+  file_.append(std::as_bytes(std::span(&length, 1)));
+  file_.append(text);
+  data_start_ = file_.offset();
+}
+
+void SafetensorsWriter::append(std::span<const std::byte> bytes) {
+  file_.append(bytes);
+}
+
+void SafetensorsWriter::finish() {
+  NAUTILE_ASSERT(file_.offset() - data_start_ == data_bytes_, "{}: {} bytes declared, {} appended",
+                 file_.path(), data_bytes_, file_.offset() - data_start_);
+  file_.commit();
+}
+
+}  // namespace nautile::store
