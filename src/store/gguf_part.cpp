@@ -50,13 +50,14 @@ class Parser {
   GgufType value_type(std::string_view what);
   GgufValue value(std::string_view key);
   GgufArray array(std::string_view key, int depth);
-  std::uint64_t alignment() const;
+  void take_alignment(const GgufValue& value, std::uint64_t at);
 
   std::span<const std::byte> bytes_;
   ByteCursor cursor_;
   const std::string& path_;
   GgufPart part_;
   std::vector<Described> described_;
+  std::uint64_t alignment_ = kDefaultAlignment;
 };
 
 void Parser::header() {
@@ -98,6 +99,7 @@ void Parser::metadata(std::uint64_t count) {
     }
     try {
       part_.metadata.emplace_back(key, value(key));
+      if (key == "general.alignment") take_alignment(part_.metadata.back().second, at);
     } catch (const Error& error) {
       throw error.with("metadata \"{}\"", printable(key));
     }
@@ -175,18 +177,13 @@ GgufArray Parser::array(std::string_view key, int depth) {
   return found;
 }
 
-std::uint64_t Parser::alignment() const {
-  for (const auto& [key, value] : part_.metadata) {
-    if (key != "general.alignment") continue;
-    const auto* number = std::get_if<std::uint64_t>(&value.data);
-    if (value.type != GgufType::u32 || !number || *number == 0 || *number % 8 != 0) {
-      fail(ErrorKind::bad_input,
-           "general.alignment: expected a u32 that is a multiple of 8, found {} ({})", value.str(),
-           gguf_type_name(value.type));
-    }
-    return *number;
+void Parser::take_alignment(const GgufValue& value, std::uint64_t at) {
+  const auto* number = std::get_if<std::uint64_t>(&value.data);
+  if (value.type != GgufType::u32 || !number || *number == 0 || *number % 8 != 0) {
+    fail(ErrorKind::bad_input, "at byte {}: expected a u32 that is a multiple of 8, found {} ({})",
+         at, value.str(), gguf_type_name(value.type));
   }
-  return kDefaultAlignment;
+  alignment_ = *number;
 }
 
 Described Parser::description() {
@@ -253,7 +250,7 @@ void Parser::descriptions(std::uint64_t count) {
 // Gives every tensor its bytes, once the end of the descriptions, and so the data's start, is
 // known.
 void Parser::place() {
-  const std::uint64_t align = alignment();
+  const std::uint64_t align = alignment_;
   const std::uint64_t start = (cursor_.offset() + align - 1) / align * align;
   const std::uint64_t room = start < bytes_.size() ? bytes_.size() - start : 0;
   std::vector<const Described*> order;

@@ -111,8 +111,8 @@ std::vector<std::pair<std::string, std::string>> parse_index(std::string_view te
   for (const auto& [tensor, file] : map.items()) {
     if (!file.is_string() || !is_plain_name(file.get_ref<const std::string&>())) {
       fail(ErrorKind::bad_input,
-           "{}: \"weight_map\": \"{}\": expected a file name without folders, found {}", what,
-           printable(tensor),
+           "{}: at byte {}: \"weight_map\": \"{}\": expected a file name without folders, found {}",
+           what, key_offset(text, tensor), printable(tensor),
            file.is_string() ? printable(file.get_ref<const std::string&>()) : file.type_name());
     }
     names.emplace_back(tensor, file.get<std::string>());

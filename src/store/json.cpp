@@ -150,4 +150,9 @@ const json& json_member(const json& object, const char* name, std::string_view w
   return *member;
 }
 
+std::size_t key_offset(std::string_view text, std::string_view name) {
+  const std::size_t found = text.find(json(name).dump());
+  return found == text.npos ? 0 : found;
+}
+
 }  // namespace nautile::store

@@ -25,4 +25,8 @@ nlohmann::json parse_json(std::string_view text, std::string_view what,
 const nlohmann::json& json_member(const nlohmann::json& object, const char* name,
                                   std::string_view what);
 
+// Where in `text` a name of an object is first spelt, for errors about its value; 0 if it is spelt
+// in another way (with escapes).
+std::size_t key_offset(std::string_view text, std::string_view name);
+
 }  // namespace nautile::store

@@ -118,10 +118,11 @@ TensorRecord read_entry(const json& entry, std::span<const std::byte> bytes,
   return record;
 }
 
-std::map<std::string, std::string> read_notes(const json& entry) {
+std::map<std::string, std::string> read_notes(const json& entry, std::size_t at) {
   std::map<std::string, std::string> notes;
   if (!entry.is_object()) {
-    fail(ErrorKind::bad_input, "\"__metadata__\": expected an object, found {}", entry.type_name());
+    fail(ErrorKind::bad_input, "at byte {}: \"__metadata__\": expected an object, found {}", at,
+         entry.type_name());
   }
   for (const auto& [name, value] : entry.items()) {
     if (!value.is_string()) {
@@ -189,13 +190,13 @@ void SafetensorsFile::parse(std::span<const std::byte> bytes) {
   }
   for (const auto& [name, entry] : entries.items()) {
     if (name == "__metadata__") {
-      notes_ = read_notes(entry);
+      notes_ = read_notes(entry, 8 + key_offset(text, name));
       continue;
     }
     try {
       tensors_.push_back(read_entry(entry, bytes, cursor.offset()));
     } catch (const Error& error) {
-      throw error.with("tensor \"{}\"", printable(name));
+      throw error.with("at byte {}: tensor \"{}\"", 8 + key_offset(text, name), printable(name));
     }
     tensors_.back().name = name;
     tensors_.back().file = path_;

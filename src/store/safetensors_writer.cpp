@@ -1,6 +1,9 @@
 #include "store/safetensors_writer.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "store/safetensors.h"
@@ -16,18 +19,22 @@ std::uint64_t SafetensorsEntry::bytes() const {
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsEntry> tensors,
                                      const std::map<std::string, std::string>& notes)
     : file_(path) {
-  nlohmann::ordered_json header;
-  if (!notes.empty()) header["__metadata__"] = notes;
+  // Text by hand: a JSON object that keeps this order would be searched from its start at every
+  // name.
+  std::string text = notes.empty() ? "{" : "{\"__metadata__\":" + nlohmann::json(notes).dump();
+  std::unordered_set<std::string_view> names;
   for (const SafetensorsEntry& tensor : tensors) {
-    NAUTILE_ASSERT(!header.contains(tensor.name), "tensor {} declared twice", tensor.name);
-    auto shape = nlohmann::ordered_json::array();
+    NAUTILE_ASSERT(names.insert(tensor.name).second, "tensor {} declared twice", tensor.name);
+    auto shape = nlohmann::json::array();
     for (int i = 0; i < tensor.shape.rank(); ++i) shape.push_back(tensor.shape[i]);
     const std::uint64_t end = data_bytes_ + tensor.bytes();
-    header[tensor.name] = {
-        {"dtype", tensor.dtype}, {"shape", shape}, {"data_offsets", {data_bytes_, end}}};
+    if (text.size() > 1) text += ',';
+    text += fmt::format(R"({}:{{"dtype":"{}","shape":{},"data_offsets":[{},{}]}})",
+                        nlohmann::json(tensor.name).dump(), tensor.dtype, shape.dump(), data_bytes_,
+                        end);
     data_bytes_ = end;
   }
-  std::string text = header.dump();
+  text += '}';
   text.append((8 - text.size() % 8) % 8, ' ');  // the data starts at a multiple of 8
   const std::uint64_t length = text.size();
   file_.append(std::as_bytes(std::span(&length, 1)));
