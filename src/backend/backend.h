@@ -117,9 +117,8 @@ class Backend {
   // Converts rows of x to `format` at out (row i at out[i]).
   virtual void store_rows(const float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width,
                           Format format, std::byte* const* out) = 0;
-  // x becomes what it will read back as after being stored in `format`.
-  virtual void round_to(float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width,
-                        Format format) = 0;
+  // The first `count` cached rows -> y [count, width].
+  virtual void load_rows(const KvRows& rows, std::int64_t count, Format format, Tensor y) = 0;
 
   // out [T, query_heads·value_dims] from q [T, query_heads·key_dims].
   virtual void attend(const float* q, std::span<const QuerySpan> spans, const AttendShape& shape,

@@ -130,15 +130,9 @@ void CpuBackend::store_rows(const float* x, std::size_t x_stride, std::int64_t r
   });
 }
 
-void CpuBackend::round_to(float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width, Format format) {
-  if (format == Format::f32) return;
-  pool_.parallel_for(rows, row_grain(width), [&](std::int64_t begin, std::int64_t end, int thread) {
-    std::byte* stored = workspaces_[static_cast<std::size_t>(thread)].reserve(row_bytes(format, static_cast<std::size_t>(width)) + 64);
-    for (std::size_t i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      float* row = x + i * x_stride;
-      kernels::quantize_row(format, row, static_cast<int>(width), stored);
-      kernels_.format(format).f32(stored, static_cast<int>(width), row);
-    }
+void CpuBackend::load_rows(const KvRows& rows, std::int64_t count, Format format, Tensor y) {
+  pool_.parallel_for(count, row_grain(y.cols()), [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t p = begin; p < end; ++p) kernels_.format(format).f32(rows.row(p), static_cast<int>(y.cols()), y.row(p));
   });
 }
 

@@ -42,8 +42,7 @@ class CpuBackend final : public Backend {
   void add(Tensor a, Tensor b, Tensor y) override;
   void store_rows(const float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width,
                   Format format, std::byte* const* out) override;
-  void round_to(float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width,
-                Format format) override;
+  void load_rows(const KvRows& rows, std::int64_t count, Format format, Tensor y) override;
   void attend(const float* q, std::span<const QuerySpan> spans, const AttendShape& shape,
               float* out) override;
   void route(Tensor scores, const float* bias, const RouteRule& rule, std::int32_t* chosen,

@@ -1,0 +1,19 @@
+// ffn.h — the two feed-forwards: dense SwiGLU and DeepSeekMoE.
+#pragma once
+
+#include "model/config.h"
+#include "model/weights.h"
+#include "ops/ops.h"
+
+namespace nautile {
+
+// down(silu(gate(x))·up(x)), x [T, D] -> [T, D]
+Tensor dense_forward(Context& ctx, const FfnWeights& w, Tensor x);
+
+// Σ_k weight_k·expert_k(x) + shared(x), x [T, D] -> [T, D]. No capacity, no token is dropped
+// (DeepSeek-V3 report §2.1.2). `watch`, if given, sees the routing.
+using RoutingWatch = std::function<void(int layer, const ops::Routing&)>;
+Tensor moe_forward(Context& ctx, const MoeConfig& config, const MoeWeights& w, Tensor x, int layer,
+                   const RoutingWatch& watch);
+
+}  // namespace nautile

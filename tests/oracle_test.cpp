@@ -1,0 +1,91 @@
+// Every family against the dumps of transformers and of the PyTorch twin (tools/oracle).
+#include "tests/oracle.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "base/cpu_features.h"
+
+namespace nautile::test {
+namespace {
+
+std::vector<Isa> tables() {
+  std::vector<Isa> list;
+  for (int i = 0; i < kIsaCount; ++i) {
+    if (cpu_features().can(static_cast<Isa>(i))) list.push_back(static_cast<Isa>(i));
+  }
+  return list;
+}
+
+class Oracle : public testing::TestWithParam<std::string> {};
+
+TEST_P(Oracle, F32EqualsTransformers) {
+  const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
+  const std::vector<float> reference = dump.floats("f32.logits");
+  for (Isa isa : tables()) {
+    for (MlaForm form : {MlaForm::expanded, MlaForm::absorbed}) {
+      Runner runner(oracle_path(GetParam()), {isa, 2, ComputeClass::f32}, {.mla = form, .kv_format = Format::f32});
+      const auto ours = run_fresh(runner, dump.integers("tokens"), dump.integers("starts"));
+      const Distance d = measure(ours, reference, runner.model.config().vocabulary);
+      std::printf("%-26s %-9s f32 %s: relative %.2g KL %.2g top-1 %.4f left out %.3f\n", GetParam().c_str(), std::string(name(isa)).c_str(),
+                  form == MlaForm::absorbed ? "absorbed" : "expanded", d.relative, d.kl, d.top1, d.left_out);
+      EXPECT_LE(d.relative, 1e-4);
+      EXPECT_LE(d.kl, 1e-5);
+      EXPECT_GE(d.top1, 0.999);
+      if (runner.model.config().attention.kind == AttentionKind::grouped) break;
+    }
+  }
+}
+
+TEST_P(Oracle, ExpertChoicesEqual) {
+  const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
+  Runner runner(oracle_path(GetParam()), {Isa::reference, 2, ComputeClass::f32}, {.mla = MlaForm::expanded, .kv_format = Format::f32});
+  int layers = 0, left_out = 0;
+  ModelWatch watch;
+  watch.routing = [&](int layer, const ops::Routing& routing) {
+    const std::string prefix = fmt::format("f32.router.{}.", layer);
+    ASSERT_TRUE(dump.has(prefix + "experts")) << prefix;
+    const auto experts = dump.integers(prefix + "experts");
+    const auto weights = dump.floats(prefix + "weights"), margin = dump.floats(prefix + "margin");
+    const std::size_t K = static_cast<std::size_t>(routing.per_token);
+    for (std::size_t t = 0; t < margin.size(); ++t) {
+      if (margin[t] <= 1e-5f) {
+        ++left_out;
+        continue;
+      }
+      for (std::size_t k = t * K; k < (t + 1) * K; ++k) {
+        // Equal scores may change places inside the chosen; the set and each weight must agree.
+        const auto at = std::find(experts.begin() + static_cast<std::ptrdiff_t>(t * K), experts.begin() + static_cast<std::ptrdiff_t>((t + 1) * K), routing.chosen[k]);
+        ASSERT_NE(at, experts.begin() + static_cast<std::ptrdiff_t>((t + 1) * K)) << "layer " << layer << " token " << t;
+        EXPECT_NEAR(weights[static_cast<std::size_t>(at - experts.begin())], routing.weights[k], 2e-5f * std::max(1.0f, weights[k]));
+      }
+    }
+    ++layers;
+  };
+  run_fresh(runner, dump.integers("tokens"), dump.integers("starts"), watch);
+  const auto& moe = runner.model.config().is_moe;
+  EXPECT_EQ(layers, std::count(moe.begin(), moe.end(), true));
+  if (left_out) std::printf("%s: %d rows left out\n", GetParam().c_str(), left_out);
+}
+
+TEST_P(Oracle, Bf16IsCloseToTheTwinAndToF32) {
+  const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
+  for (Isa isa : tables()) {
+    Runner runner(oracle_path(GetParam()), {isa, 2, ComputeClass::bf16}, {.mla = MlaForm::expanded});
+    const auto ours = run_fresh(runner, dump.integers("tokens"), dump.integers("starts"));
+    const std::string twin = dump.has("bf16_wbf16.logits") ? "bf16_wbf16.logits" : "bf16.logits";
+    const std::int64_t width = runner.model.config().vocabulary;
+    const Distance d = measure(ours, dump.floats(twin), width), e = measure(ours, dump.floats("f32.logits"), width);
+    std::printf("%-26s %-9s bf16: KL to the twin %.2g, to f32 %.2g; top-1 %.4f left out %.3f\n", GetParam().c_str(),
+                std::string(name(isa)).c_str(), d.kl, e.kl, d.top1, d.left_out);
+    EXPECT_LE(d.kl, 1e-5);
+    EXPECT_LE(e.kl, 5e-4);
+    EXPECT_GE(d.top1, 0.999);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Oracle, testing::ValuesIn(oracle_cases()), [](const auto& p) { return p.param; });
+
+}  // namespace
+}  // namespace nautile::test
