@@ -1,0 +1,244 @@
+// unicode_normalizer.cpp — normal forms on utf8proc's tables, and the small rewritings.
+#include "text/unicode_normalizer.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "text/split_regex.h"
+#include "text/unicode.h"
+
+namespace nautile {
+namespace {
+
+int combining_class(utf8proc_int32_t code) {
+  return utf8proc_get_property(code)->combining_class;
+}
+
+bool is_ascii(std::string_view text) {
+  std::size_t i = 0;
+  std::uint64_t word, any = 0;
+  for (; i + 8 <= text.size(); i += 8) {
+    std::memcpy(&word, text.data() + i, 8);
+    any |= word;
+  }
+  for (; i < text.size(); ++i) any |= static_cast<unsigned char>(text[i]);
+  return !(any & 0x8080808080808080u);
+}
+
+// The form of a stretch of text. utf8proc's own canonical ordering is quadratic in a run of marks,
+// so the marks are sorted here and utf8proc only decomposes and composes.
+void append_form(std::string_view text, UnicodeForm form, std::string& out) {
+  const bool compat = form == UnicodeForm::nfkc || form == UnicodeForm::nfkd;
+  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
+                                                      (compat ? UTF8PROC_COMPAT : 0));
+  std::vector<utf8proc_int32_t> codes;
+  for (std::size_t at = 0; at < text.size();) {
+    const Rune rune = decode_rune(text.data() + at);
+    at += static_cast<std::size_t>(rune.length);
+    utf8proc_int32_t parts[32];  // the longest decomposition has 18
+    int bound = 0;
+    const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(rune.code), parts, 32,
+                                               options, &bound);
+    NAUTILE_ASSERT(count >= 0 && count <= 32, "decomposition of U+{:04X} has {} parts",
+                   static_cast<unsigned>(rune.code), count);
+    codes.insert(codes.end(), parts, parts + count);
+  }
+  for (auto first = codes.begin(); first != codes.end();) {
+    const auto starter = [](utf8proc_int32_t c) { return combining_class(c) == 0; };
+    first = std::find_if_not(first, codes.end(), starter);
+    const auto last = std::find_if(first, codes.end(), starter);
+    std::stable_sort(first, last, [](utf8proc_int32_t a, utf8proc_int32_t b) {
+      return combining_class(a) < combining_class(b);
+    });
+    first = last;
+  }
+  if (form == UnicodeForm::nfc || form == UnicodeForm::nfkc) {
+    const auto compose = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    const auto count = utf8proc_normalize_utf32(
+        codes.data(), static_cast<utf8proc_ssize_t>(codes.size()), compose);
+    NAUTILE_ASSERT(count >= 0, "composition fails with {}", count);
+    codes.resize(static_cast<std::size_t>(count));
+  }
+  for (const utf8proc_int32_t code : codes) append_utf8(out, static_cast<char32_t>(code));
+}
+
+class FormStep : public NormalStep {
+ public:
+  explicit FormStep(UnicodeForm form) : form_(form) {}
+
+  bool apply(std::string_view text, std::string& out) const override {
+    if (is_ascii(text)) return false;
+    if (form_ == UnicodeForm::nfc) return apply_nfc(text, out);
+    out.clear();
+    append_form(text, form_, out);
+    return true;
+  }
+
+ private:
+  // Most characters neither change under NFC nor join the one before: only the stretches around
+  // others are worked on, each from the character before it on.
+  static bool apply_nfc(std::string_view text, std::string& out) {
+    const CharTable& table = CharTable::get();
+    std::size_t done = 0;    // text up to here is in out (or unchanged so far)
+    std::size_t before = 0;  // where the last character begins
+    bool changed = false;
+    for (std::size_t at = 0; at < text.size();) {
+      Rune rune = decode_rune(text.data() + at);
+      if (!(table.bits(rune.code) & kNfcCare)) {
+        before = at;
+        at += static_cast<std::size_t>(rune.length);
+        continue;
+      }
+      const std::size_t begin = before;
+      while (at < text.size()) {
+        rune = decode_rune(text.data() + at);
+        if (!(table.bits(rune.code) & kNfcCare)) break;
+        at += static_cast<std::size_t>(rune.length);
+      }
+      if (!changed) out.clear();
+      changed = true;
+      out.append(text.substr(done, begin - done));
+      append_form(text.substr(begin, at - begin), UnicodeForm::nfc, out);
+      done = before = at;
+    }
+    if (changed) out.append(text.substr(done));
+    return changed;
+  }
+
+  UnicodeForm form_;
+};
+
+class LowercaseStep : public NormalStep {
+ public:
+  bool apply(std::string_view text, std::string& out) const override {
+    out.clear();
+    for (std::size_t at = 0; at < text.size();) {
+      const Rune rune = decode_rune(text.data() + at);
+      at += static_cast<std::size_t>(rune.length);
+      if (rune.code == 0x130) {  // the only character whose lower case is two
+        out += "i\u0307";
+      } else {
+        append_utf8(
+            out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(rune.code))));
+      }
+    }
+    return true;
+  }
+};
+
+class PrependStep : public NormalStep {
+ public:
+  explicit PrependStep(std::string prefix) : prefix_(std::move(prefix)) {}
+  bool apply(std::string_view text, std::string& out) const override {
+    if (text.empty()) return false;
+    out = prefix_ + std::string(text);
+    return true;
+  }
+
+ private:
+  std::string prefix_;
+};
+
+class StripStep : public NormalStep {
+ public:
+  explicit StripStep(StripSides sides) : sides_(sides) {}
+  bool apply(std::string_view text, std::string& out) const override {
+    const CharTable& table = CharTable::get();
+    while (sides_ != StripSides::right && !text.empty()) {
+      const Rune rune = decode_rune(text.data());
+      if (!(table.bits(rune.code) & kSpace)) break;
+      text.remove_prefix(static_cast<std::size_t>(rune.length));
+    }
+    while (sides_ != StripSides::left && !text.empty()) {
+      const Rune rune = decode_last_rune(text.data(), text.data() + text.size());
+      if (!(table.bits(rune.code) & kSpace)) break;
+      text.remove_suffix(static_cast<std::size_t>(rune.length));
+    }
+    out = text;
+    return true;
+  }
+
+ private:
+  StripSides sides_;
+};
+
+class ReplaceStringStep : public NormalStep {
+ public:
+  ReplaceStringStep(std::string literal, std::string content)
+      : literal_(std::move(literal)), content_(std::move(content)) {}
+  bool apply(std::string_view text, std::string& out) const override {
+    std::size_t at = literal_.empty() ? text.npos : text.find(literal_);
+    if (at == text.npos) return false;
+    out.clear();
+    std::size_t done = 0;
+    for (; at != text.npos; at = text.find(literal_, done)) {
+      out.append(text.substr(done, at - done)).append(content_);
+      done = at + literal_.size();
+    }
+    out.append(text.substr(done));
+    return true;
+  }
+
+ private:
+  std::string literal_;
+  std::string content_;
+};
+
+class ReplaceRegexStep : public NormalStep {
+ public:
+  ReplaceRegexStep(const std::string& pattern, std::string content)
+      : regex_(pattern), content_(std::move(content)) {}
+  bool apply(std::string_view text, std::string& out) const override {
+    SplitRegex::Pass pass(regex_, text);
+    out.clear();
+    std::size_t done = 0, begin = 0, end = 0;
+    while (pass.next(begin, end)) {
+      out.append(text.substr(done, begin - done)).append(content_);
+      done = end;
+    }
+    out.append(text.substr(done));
+    return true;
+  }
+
+ private:
+  SplitRegex regex_;
+  std::string content_;
+};
+
+}  // namespace
+
+std::string_view Normalizer::normalize(std::string_view text, std::string& storage) const {
+  std::string next;
+  for (const auto& step : steps_) {
+    if (!step->apply(text, next)) continue;
+    storage.swap(next);
+    text = storage;
+  }
+  return text;
+}
+
+std::unique_ptr<const NormalStep> make_form_step(UnicodeForm form) {
+  return std::make_unique<FormStep>(form);
+}
+std::unique_ptr<const NormalStep> make_lowercase_step() {
+  return std::make_unique<LowercaseStep>();
+}
+std::unique_ptr<const NormalStep> make_prepend_step(std::string prefix) {
+  return std::make_unique<PrependStep>(std::move(prefix));
+}
+std::unique_ptr<const NormalStep> make_strip_step(StripSides sides) {
+  return std::make_unique<StripStep>(sides);
+}
+std::unique_ptr<const NormalStep> make_replace_string_step(std::string literal,
+                                                           std::string content) {
+  return std::make_unique<ReplaceStringStep>(std::move(literal), std::move(content));
+}
+std::unique_ptr<const NormalStep> make_replace_regex_step(const std::string& pattern,
+                                                          std::string content) {
+  return std::make_unique<ReplaceRegexStep>(pattern, std::move(content));
+}
+
+}  // namespace nautile
