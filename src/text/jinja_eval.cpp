@@ -1,0 +1,573 @@
+// jinja_eval.cpp — the interpreter: statements write to an output, expressions give values.
+#include "text/jinja_eval.h"
+
+#include "text/jinja_chars.h"
+#include "text/jinja_filters.h"
+#include "text/jinja_globals.h"
+#include "text/jinja_loop.h"
+#include "text/jinja_ops.h"
+#include "text/jinja_scope.h"
+#include "text/jinja_tests.h"
+
+namespace nautile::jinja {
+namespace {
+
+// Evaluations inside one another, all macros together: what the native stack has to carry.
+constexpr int kMaxEvalDepth = 1500;
+
+enum class Flow { next, break_loop, continue_loop };
+
+class Interpreter {
+ public:
+  Interpreter(const Ast& ast, const Budgets& budgets, std::time_t now)
+      : ast_(ast), machine_(budgets), now_(now) {}
+
+  Text render(const std::vector<Variable>& variables) {
+    machine_.charge(ast_.symbols.size() * sizeof(Scope::Slot));
+    scope_ = machine_.make<Scope>(nullptr, ast_.symbols.size());
+    root_ = scope_;
+    for (std::size_t i = 0; i < ast_.symbols.size(); ++i) {
+      bool found = false;
+      const Value global = find_global(machine_, ast_.symbols[i], now_, found);
+      if (found) scope_->set(machine_, static_cast<int>(i), global);
+      for (const Variable& variable : variables) {
+        if (variable.name != ast_.symbols[i]) continue;
+        scope_->set(machine_, static_cast<int>(i),
+                    from_json(machine_, *variable.value, variable.origin));
+      }
+    }
+    Text output;
+    output_ = &output;
+    run(ast_.body);
+    return output;
+  }
+
+ private:
+  // ---- helpers of scope
+  template <class T>
+  class Restore {
+   public:
+    Restore(T& place, T value) : place_(place), old_(place) { place_ = value; }
+    ~Restore() { place_ = old_; }
+    Restore(const Restore&) = delete;
+    Restore& operator=(const Restore&) = delete;
+
+   private:
+    T& place_;
+    T old_;
+  };
+
+  class Deeper {
+   public:
+    explicit Deeper(Interpreter& interpreter) : interpreter_(interpreter) {
+      if (++interpreter_.eval_depth_ > kMaxEvalDepth) {
+        --interpreter_.eval_depth_;
+        interpreter_.machine_.fail("recursion budget exhausted ({} nested evaluations)",
+                                   kMaxEvalDepth);
+      }
+    }
+    ~Deeper() { --interpreter_.eval_depth_; }
+    Deeper(const Deeper&) = delete;
+    Deeper& operator=(const Deeper&) = delete;
+
+   private:
+    Interpreter& interpreter_;
+  };
+
+  Scope* inner_scope() { return machine_.make<Scope>(scope_); }
+
+  void write(const Text& text) {
+    machine_.scan(text.size());
+    written_ += text.size();
+    if (written_ > machine_.budgets().output_bytes) {
+      machine_.fail("output budget exhausted ({} bytes)", machine_.budgets().output_bytes);
+    }
+    output_->append(text);
+  }
+
+  // Runs statements into a text of their own.
+  Text capture(const Body& body, Flow* flow = nullptr) {
+    Text text;
+    const Restore<Text*> redirect(output_, &text);
+    const Flow result = run(body);
+    if (flow != nullptr) *flow = result;
+    machine_.charge(text.size());
+    return text;
+  }
+
+  // ---- statements
+  Flow run(const Body& body) {
+    const Deeper deeper(*this);
+    for (const auto& stmt : body) {
+      const Flow flow = run(*stmt);
+      if (flow != Flow::next) return flow;
+    }
+    return Flow::next;
+  }
+
+  Flow run(const Stmt& stmt) {
+    machine_.step();
+    machine_.line = stmt.line;
+    switch (stmt.kind) {
+      case StmtKind::output:
+        for (const ExprPtr& expr : stmt.exprs) output(*expr);
+        return Flow::next;
+      case StmtKind::set:
+        assign(*stmt.target, eval(*stmt.expr));
+        return Flow::next;
+      case StmtKind::set_block:
+        return set_block(stmt);
+      case StmtKind::for_loop:
+        return for_loop(stmt);
+      case StmtKind::branch:
+        return branch(stmt);
+      case StmtKind::macro:
+        mark_captured();
+        scope_->set(machine_, stmt.symbol, macro_value(*stmt.macro, scope_));
+        return Flow::next;
+      case StmtKind::call_block:
+        call_block(stmt);
+        return Flow::next;
+      case StmtKind::filter_block:
+        return filter_block(stmt);
+      case StmtKind::with:
+        return with(stmt);
+      case StmtKind::scope: {
+        const Restore<Scope*> enter(scope_, inner_scope());
+        return run(stmt.body);
+      }
+      case StmtKind::break_loop:
+        return Flow::break_loop;
+      case StmtKind::continue_loop:
+        return Flow::continue_loop;
+      case StmtKind::unsupported:
+        machine_.unsupported("tag '{}'", stmt.name);
+    }
+    return Flow::next;
+  }
+
+  void output(const Expr& expr) {
+    if (expr.kind == ExprKind::literal && expr.owned) {
+      machine_.step();
+      return write(expr.owned->text);
+    }
+    const Value value = eval(expr);
+    if (value.is(Kind::string)) return write(value.text());
+    write(to_text(machine_, value));
+  }
+
+  Flow branch(const Stmt& stmt) {
+    for (const auto& [test, body] : stmt.branches) {
+      if (truthy(eval(*test))) return run(body);
+    }
+    return run(stmt.orelse);
+  }
+
+  Flow set_block(const Stmt& stmt) {
+    Flow flow = Flow::next;
+    Value value;
+    {
+      const Restore<Scope*> enter(scope_, inner_scope());
+      value = machine_.string(capture(stmt.body, &flow));
+    }
+    if (flow != Flow::next) return flow;
+    if (stmt.expr) value = filtered(*stmt.expr, value);
+    assign(*stmt.target, value);
+    return flow;
+  }
+
+  Flow filter_block(const Stmt& stmt) {
+    Flow flow = Flow::next;
+    const Restore<Scope*> enter(scope_, inner_scope());
+    const Value text = machine_.string(capture(stmt.body, &flow));
+    if (flow == Flow::next) write(to_text(machine_, filtered(*stmt.expr, text)));
+    return flow;
+  }
+
+  Value filtered(const Expr& chain, const Value& text) {
+    const Restore<const Value*> subject(captured_, &text);
+    return eval(chain);
+  }
+
+  Flow with(const Stmt& stmt) {
+    std::vector<Value> values;
+    for (const ExprPtr& expr : stmt.exprs) values.push_back(eval(*expr));
+    const Restore<Scope*> enter(scope_, inner_scope());
+    for (std::size_t i = 0; i < values.size(); ++i) assign(*stmt.targets[i], values[i]);
+    return run(stmt.body);
+  }
+
+  void assign(const Expr& target, const Value& value) {
+    machine_.step();
+    if (target.kind == ExprKind::name) return scope_->set(machine_, target.symbol, value);
+    if (target.kind == ExprKind::attribute_target) return assign_attribute(target, value);
+    const std::vector<Value> items = to_items(machine_, value);
+    if (items.size() != target.kids.size()) {
+      machine_.fail("cannot unpack {} values into {} names", items.size(), target.kids.size());
+    }
+    for (std::size_t i = 0; i < items.size(); ++i) assign(*target.kids[i], items[i]);
+  }
+
+  void assign_attribute(const Expr& target, const Value& value) {
+    const Value* names = scope_->find(machine_, target.symbol);
+    if (names == nullptr || !names->is(Kind::names)) {
+      machine_.fail("cannot assign attribute '{}' on a non-namespace object", target.name);
+    }
+    if (target.name.starts_with('_')) {
+      machine_.fail("a namespace cannot hold '{}': names must not start with '_'", target.name);
+    }
+    machine_.put(names->dict(), machine_.string(target.name), value);
+  }
+
+  Flow for_loop(const Stmt& stmt) {
+    if (!stmt.recursive) return loop_over(stmt, eval(*stmt.expr), 0);
+    mark_captured();
+    return loop_over(stmt, eval(*stmt.expr), 0);
+  }
+
+  Flow loop_over(const Stmt& stmt, const Value& iterable, int depth0) {
+    Scope* outer = scope_;
+    auto* loop = machine_.make<LoopObject>();
+    loop->depth0 = depth0;
+    loop->items = loop_items(stmt, iterable);
+    if (stmt.recursive) {
+      loop->recurse = [this, &stmt, outer](const Value& items, int depth) {
+        const CallGuard guard(machine_);
+        const Restore<Scope*> enter(scope_, outer);
+        Text text;
+        const Restore<Text*> redirect(output_, &text);
+        loop_over(stmt, items, depth);
+        return machine_.string(std::move(text));
+      };
+    }
+    if (loop->items.empty()) {
+      const Restore<Scope*> enter(scope_, inner_scope());
+      return run(stmt.orelse);
+    }
+    const Restore<Scope*> enter(scope_, inner_scope());
+    for (loop->at = 0; loop->at < loop->items.size(); ++loop->at) {
+      machine_.step();
+      if (scope_->captured) {
+        scope_ = machine_.make<Scope>(outer);
+      } else {
+        scope_->reset();
+      }
+      scope_->set(machine_, ast_.loop_symbol, Value::of(Kind::loop, loop));
+      assign(*stmt.target, loop->items[loop->at]);
+      if (run(stmt.body) == Flow::break_loop) break;
+    }
+    return Flow::next;
+  }
+
+  std::vector<Value> loop_items(const Stmt& stmt, const Value& iterable) {
+    std::vector<Value> items = to_items(machine_, iterable);
+    if (!stmt.test) return items;
+    std::vector<Value> kept;
+    const Restore<Scope*> enter(scope_, inner_scope());
+    for (const Value& item : items) {
+      assign(*stmt.target, item);
+      if (truthy(eval(*stmt.test))) kept.push_back(item);
+    }
+    return kept;
+  }
+
+  // ---- macros
+  // Scopes up the chain outlive their loop iteration: a macro refers to them.
+  void mark_captured() {
+    for (Scope* scope = scope_; scope != nullptr && !scope->captured; scope = scope->parent) {
+      scope->captured = true;
+    }
+  }
+
+  Value macro_value(const Macro& macro, Scope* definition) {
+    return machine_.function(macro.name,
+                             [this, &macro, definition](Machine&, const Arguments& arguments) {
+                               return call_macro(macro, definition, arguments);
+                             });
+  }
+
+  Value call_macro(const Macro& macro, Scope* definition, const Arguments& arguments) {
+    const CallGuard guard(machine_);
+    const int line = machine_.line;
+    Scope* scope = machine_.make<Scope>(definition);
+    bind(macro, *scope, arguments);
+    const Restore<Scope*> enter(scope_, scope);
+    Text text;
+    const Restore<Text*> redirect(output_, &text);
+    bind_defaults(macro, *scope);
+    run(macro.body);
+    machine_.line = line;
+    return machine_.string(std::move(text));
+  }
+
+  void bind(const Macro& macro, Scope& scope, const Arguments& arguments) {
+    const std::size_t count = macro.parameters.size();
+    const std::size_t given = std::min(arguments.positional.size(), count);
+    for (std::size_t i = 0; i < given; ++i) {
+      scope.set(machine_, macro.parameters[i], arguments.positional[i]);
+    }
+    bool has_caller = false;
+    DictObject* extra = macro.uses_kwargs ? machine_.new_dict() : nullptr;
+    for (const auto& [name, value] : arguments.named) {
+      std::size_t i = given;
+      while (i < count && macro.parameter_names[i] != name) ++i;
+      if (i < count) {
+        scope.set(machine_, macro.parameters[i], value);
+      } else if (name == "caller" && macro.uses_caller) {
+        has_caller = true;
+        scope.set(machine_, macro.caller_symbol, value);
+      } else if (extra != nullptr) {
+        machine_.put(*extra, machine_.string(name), value);
+      } else {
+        machine_.fail("macro '{}' takes no keyword argument '{}'", macro.name, name);
+      }
+    }
+    bind_specials(macro, scope, arguments, extra, has_caller);
+  }
+
+  void bind_specials(const Macro& macro, Scope& scope, const Arguments& arguments,
+                     DictObject* extra, bool has_caller) {
+    const std::size_t count = macro.parameters.size();
+    const auto is_parameter = [&](int symbol) {
+      return std::find(macro.parameters.begin(), macro.parameters.end(), symbol) !=
+             macro.parameters.end();
+    };
+    if (extra != nullptr) scope.set(machine_, macro.kwargs_symbol, Value::of(Kind::dict, extra));
+    if (macro.uses_varargs) {
+      std::vector<Value> rest;
+      if (arguments.positional.size() > count) {
+        rest.assign(arguments.positional.begin() + static_cast<std::ptrdiff_t>(count),
+                    arguments.positional.end());
+      }
+      scope.set(machine_, macro.varargs_symbol, machine_.tuple(std::move(rest)));
+    } else if (arguments.positional.size() > count) {
+      machine_.fail("macro '{}' takes not more than {} arguments", macro.name, count);
+    }
+    if (macro.uses_caller && !has_caller && !is_parameter(macro.caller_symbol)) {
+      scope.set(machine_, macro.caller_symbol, machine_.undefined("no caller defined"));
+    }
+  }
+
+  // Defaults are evaluated in the macro's scope, so that they may refer to earlier parameters.
+  void bind_defaults(const Macro& macro, Scope& scope) {
+    const std::size_t first = macro.parameters.size() - macro.defaults.size();
+    for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
+      const int symbol = macro.parameters[i];
+      bool bound = false;
+      for (const auto& [name, value] : scope.sparse) bound = bound || name == symbol;
+      if (bound) continue;
+      if (i >= first) {
+        scope.set(machine_, symbol, eval(*macro.defaults[i - first]));
+      } else {
+        scope.set(machine_, symbol,
+                  machine_.undefined(
+                      fmt::format("parameter '{}' was not provided", macro.parameter_names[i])));
+      }
+    }
+  }
+
+  void call_block(const Stmt& stmt) {
+    mark_captured();
+    const Expr& call = *stmt.expr;
+    const Value function = eval(*call.kids[0]);
+    Arguments arguments = evaluate(*call.call);
+    arguments.named.emplace_back("caller", macro_value(*stmt.macro, scope_));
+    write(to_text(machine_, invoke(function, arguments)));
+  }
+
+  Arguments evaluate(const CallSyntax& call) {
+    Arguments arguments;
+    for (const ExprPtr& expr : call.positional) arguments.positional.push_back(eval(*expr));
+    for (const auto& [name, expr] : call.named) arguments.named.emplace_back(name, eval(*expr));
+    if (call.star) {
+      for (const Value& item : to_items(machine_, eval(*call.star)))
+        arguments.positional.push_back(item);
+    }
+    if (call.double_star) {
+      const Value named = eval(*call.double_star);
+      if (!named.is(Kind::dict))
+        machine_.fail("** expects a mapping, found '{}'", type_name(named));
+      for (const auto& [key, value] : named.dict().entries) {
+        if (!key.is(Kind::string)) machine_.fail("keywords must be strings");
+        for (const auto& [other, unused] : arguments.named) {
+          if (other == key.text().bytes())
+            machine_.fail("two values for keyword argument '{}'", other);
+        }
+        arguments.named.emplace_back(key.text().bytes(), value);
+      }
+    }
+    return arguments;
+  }
+
+  Value invoke(const Value& function, const Arguments& arguments) {
+    machine_.step();
+    if (function.is(Kind::function)) {
+      return static_cast<FunctionObject*>(function.object)->call(machine_, arguments);
+    }
+    if (function.is(Kind::loop)) {
+      auto* loop = static_cast<LoopObject*>(function.object);
+      const Bound bound(machine_, "loop", arguments, {"iterable"}, 1);
+      if (!loop->recurse) machine_.fail("the loop is not marked recursive");
+      return loop->recurse(bound[0], loop->depth0 + 1);
+    }
+    require_defined(machine_, function);
+    machine_.fail("'{}' object is not callable", type_name(function));
+  }
+
+  // ---- expressions
+  Value eval(const Expr& expr) {
+    if (expr.kind == ExprKind::literal) {
+      machine_.step();
+      return expr.value;
+    }
+    const Deeper deeper(*this);
+    machine_.step();
+    machine_.line = expr.line;
+    switch (expr.kind) {
+      case ExprKind::literal:
+        return expr.value;
+      case ExprKind::name:
+        return name(expr);
+      case ExprKind::attribute_target:
+        break;
+      case ExprKind::tuple:
+        return machine_.tuple(kids(expr));
+      case ExprKind::list:
+        return machine_.list(kids(expr));
+      case ExprKind::dict:
+        return dict(expr);
+      case ExprKind::attribute:
+        return get_attribute(machine_, eval(*expr.kids[0]), expr.name);
+      case ExprKind::subscript:
+        return subscript(expr);
+      case ExprKind::slice:
+        return slice(expr);
+      case ExprKind::call:
+        return call(expr);
+      case ExprKind::filter:
+        return filter(expr);
+      case ExprKind::test:
+        return test(expr);
+      case ExprKind::negate:
+        return negate(machine_, eval(*expr.kids[0]));
+      case ExprKind::plus:
+        return plus(machine_, eval(*expr.kids[0]));
+      case ExprKind::logical_not:
+        return Value::of(!truthy(eval(*expr.kids[0])));
+      case ExprKind::logical_and: {
+        const Value left = eval(*expr.kids[0]);
+        return truthy(left) ? eval(*expr.kids[1]) : left;
+      }
+      case ExprKind::logical_or: {
+        const Value left = eval(*expr.kids[0]);
+        return truthy(left) ? left : eval(*expr.kids[1]);
+      }
+      case ExprKind::binary:
+        return binary(expr);
+      case ExprKind::compare:
+        return comparison(expr);
+      case ExprKind::concat:
+        return concat(machine_, kids(expr));
+      case ExprKind::condition:
+        return condition(expr);
+    }
+    machine_.fail("expression cannot be evaluated");
+  }
+
+  std::vector<Value> kids(const Expr& expr) {
+    std::vector<Value> values;
+    values.reserve(expr.kids.size());
+    for (const ExprPtr& kid : expr.kids) values.push_back(eval(*kid));
+    return values;
+  }
+
+  Value name(const Expr& expr) {
+    const Value* found = scope_->find(machine_, expr.symbol);
+    if (found != nullptr) return *found;
+    return machine_.undefined(fmt::format("'{}' is undefined", expr.name));
+  }
+
+  Value dict(const Expr& expr) {
+    DictObject* dict = machine_.new_dict();
+    for (std::size_t i = 0; i + 1 < expr.kids.size(); i += 2) {
+      const Value key = eval(*expr.kids[i]);
+      machine_.put(*dict, key, eval(*expr.kids[i + 1]));
+    }
+    return Value::of(Kind::dict, dict);
+  }
+
+  Value subscript(const Expr& expr) {
+    const Value object = eval(*expr.kids[0]);
+    return get_item(machine_, object, eval(*expr.kids[1]));
+  }
+
+  Value slice(const Expr& expr) {
+    Value parts[4];
+    for (std::size_t i = 0; i < 4; ++i)
+      parts[i] = expr.kids[i] ? eval(*expr.kids[i]) : Value::none();
+    return get_slice(machine_, parts[0], parts[1], parts[2], parts[3]);
+  }
+
+  Value call(const Expr& expr) {
+    const Value function = eval(*expr.kids[0]);
+    const Arguments arguments = evaluate(*expr.call);
+    machine_.line = expr.line;
+    return invoke(function, arguments);
+  }
+
+  Value filter(const Expr& expr) {
+    const Value subject = expr.kids[0] ? eval(*expr.kids[0]) : *captured_;
+    const Arguments arguments = evaluate(*expr.call);
+    machine_.line = expr.line;
+    return run_filter(machine_, expr.name, subject, arguments);
+  }
+
+  Value test(const Expr& expr) {
+    const Value subject = eval(*expr.kids[0]);
+    const Arguments arguments = evaluate(*expr.call);
+    return Value::of(run_test(machine_, expr.name, subject, arguments));
+  }
+
+  Value binary(const Expr& expr) {
+    const Value left = eval(*expr.kids[0]);
+    const Value right = eval(*expr.kids[1]);
+    machine_.line = expr.line;
+    return arithmetic(machine_, expr.op, left, right);
+  }
+
+  Value comparison(const Expr& expr) {
+    Value left = eval(*expr.kids[0]);
+    for (std::size_t i = 0; i < expr.ops.size(); ++i) {
+      const Value right = eval(*expr.kids[i + 1]);
+      if (!compare(machine_, expr.ops[i], left, right)) return Value::of(false);
+      left = right;
+    }
+    return Value::of(true);
+  }
+
+  Value condition(const Expr& expr) {
+    if (truthy(eval(*expr.kids[1]))) return eval(*expr.kids[0]);
+    if (expr.kids[2]) return eval(*expr.kids[2]);
+    return machine_.undefined(
+        "the inline if-expression evaluated to false and no else was defined");
+  }
+
+  const Ast& ast_;
+  Machine machine_;
+  std::time_t now_;
+  Scope* scope_ = nullptr;
+  Scope* root_ = nullptr;
+  Text* output_ = nullptr;
+  std::size_t written_ = 0;  // bytes, into captures too
+  const Value* captured_ = nullptr;
+  int eval_depth_ = 0;
+};
+
+}  // namespace
+
+Text run(const Ast& ast, const std::vector<Variable>& variables, const Budgets& budgets,
+         std::time_t now) {
+  return Interpreter(ast, budgets, now).render(variables);
+}
+
+}  // namespace nautile::jinja
