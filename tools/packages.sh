@@ -6,7 +6,7 @@
 
 # To build and run the program.
 PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev
-  libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev ca-certificates'
+  libpcre2-dev libutf8proc-dev libxxhash-dev libcurl4-openssl-dev libssl-dev ca-certificates'
 # Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.
 PACKAGES_TEST='libgtest-dev'
 PACKAGES_BENCH='libbenchmark-dev'

@@ -101,29 +101,40 @@ std::string read_file(const std::string& path, std::size_t max_bytes) {
   return content;
 }
 
-void write_file_atomic(const std::string& path, std::string_view content) {
-  const std::string temporary = fmt::format("{}.tmp.{}", path, ::getpid());
-  {
-    Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
-    if (file.fd < 0) system_fail("create", temporary);
-    std::size_t done = 0;
-    while (done < content.size()) {
-      const ssize_t put = ::write(file.fd, content.data() + done, content.size() - done);
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) {
-        const int code = errno;
-        ::unlink(temporary.c_str());
-        errno = code;
-        system_fail("write", temporary);
-      }
-      done += static_cast<std::size_t>(put);
-    }
-    if (::fsync(file.fd) != 0) system_fail("sync", temporary);
+AtomicWriter::AtomicWriter(std::string path)
+    : path_(std::move(path)), temporary_(fmt::format("{}.tmp.{}", path_, ::getpid())) {
+  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) system_fail("create", temporary_);
+}
+
+AtomicWriter::~AtomicWriter() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  ::unlink(temporary_.c_str());
+}
+
+void AtomicWriter::append(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) system_fail("write", temporary_);
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
   }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) system_fail("rename", temporary);
-  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+}
+
+void AtomicWriter::commit() {
+  if (::fsync(fd_) != 0) system_fail("sync", temporary_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) system_fail("rename", temporary_);
+  ::close(std::exchange(fd_, -1));
+  const std::string folder = std::filesystem::absolute(path_).parent_path().string();
   Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (directory.fd >= 0) ::fsync(directory.fd);
+}
+
+void write_file_atomic(const std::string& path, std::string_view content) {
+  AtomicWriter writer(path);
+  writer.append(content);
+  writer.commit();
 }
 
 }  // namespace nautile

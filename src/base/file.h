@@ -37,8 +37,26 @@ class MappedFile {
 // The whole file as a string. Throws Error(failure); Error(bad_input) if larger than max_bytes.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30);
 
-// Writes to a temporary file beside path, fsyncs it, renames it over path, fsyncs the folder: after
-// a crash either the old or the new file is there, whole. Throws Error(failure).
+// Writes to a temporary file beside path; commit() fsyncs it, renames it over path and fsyncs the
+// folder: after a crash either the old or the new file is there, whole. Without commit() nothing is
+// left behind. Throws Error(failure) naming the path.
+class AtomicWriter {
+ public:
+  explicit AtomicWriter(std::string path);
+  ~AtomicWriter();
+  AtomicWriter(const AtomicWriter&) = delete;
+  AtomicWriter& operator=(const AtomicWriter&) = delete;
+
+  void append(std::span<const std::byte> bytes);
+  void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
+  void commit();
+
+ private:
+  std::string path_, temporary_;
+  int fd_ = -1;
+};
+
+// The whole content at once, as AtomicWriter does.
 void write_file_atomic(const std::string& path, std::string_view content);
 
 }  // namespace nautile
