@@ -1,4 +1,5 @@
-// rng.h — random numbers by counter: what is drawn depends on (key, counter), never on draws before.
+// rng.h — random numbers by counter: what is drawn depends on (key, counter), never on draws
+// before.
 #pragma once
 
 #include <array>

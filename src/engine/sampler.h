@@ -9,18 +9,19 @@
 
 namespace nautile::engine {
 
-// Order: logit bias, penalties, temperature, then top-k, top-p and min-p on the distribution that is
-// left. Neutral values switch a step off.
+// Order: logit bias, penalties, temperature, then top-k, top-p and min-p on the distribution that
+// is left. Neutral values switch a step off.
 struct SamplingParams {
-  float temperature = 1;   // 0: the largest logit, ties to the lower id
-  int top_k = 0;           // 0: all
-  float top_p = 1;         // smallest set of largest probabilities whose sum reaches it
-  float min_p = 0;         // share of the largest probability
-  float repetition_penalty = 1;  // CTRL (Keskar et al. 2019): divides positive, multiplies negative logits
-  float presence_penalty = 0;    // OpenAI: subtracted once if the token was generated
-  float frequency_penalty = 0;   // OpenAI: subtracted for each time it was generated
+  float temperature = 1;  // 0: the largest logit, ties to the lower id
+  int top_k = 0;          // 0: all
+  float top_p = 1;        // smallest set of largest probabilities whose sum reaches it
+  float min_p = 0;        // share of the largest probability
+  float repetition_penalty =
+      1;  // CTRL (Keskar et al. 2019): divides positive, multiplies negative logits
+  float presence_penalty = 0;   // OpenAI: subtracted once if the token was generated
+  float frequency_penalty = 0;  // OpenAI: subtracted for each time it was generated
   std::uint64_t seed = 0;
-  std::map<std::int32_t, float> logit_bias;
+  std::map<std::int32_t, float> logit_bias;  // -inf bans a token
 
   // Throws Error(usage) naming the first value out of range.
   void validate(std::int32_t vocabulary) const;
@@ -31,19 +32,42 @@ struct Sampled {
   float logprob = 0;  // of the model's own distribution, before any of the steps
 };
 
+// Linear in W: no sort of the vocabulary, only of the tokens that lie within 1/32 nat of a cut.
 class Sampler {
  public:
+  // Throws Error(usage) as SamplingParams::validate does.
   Sampler(SamplingParams params, std::int32_t vocabulary);
 
-  // logits [W]. `prompt` counts for the repetition penalty alone, `generated` for all penalties.
-  // The draw depends on (seed, position) and the numbers given, on nothing else.
+  const SamplingParams& params() const { return params_; }
+
+  // logits [W]; -inf excludes a token. `prompt` counts for the repetition penalty alone,
+  // `generated` for all penalties; ids outside [0, W) count for none. The draw depends on (seed,
+  // position) and the numbers given, on nothing else. Throws Error(failure) naming the first logit
+  // that is NaN or +inf, or if every token is excluded.
   Sampled sample(std::span<const float> logits, std::span<const std::int32_t> prompt,
                  std::span<const std::int32_t> generated, std::int64_t position);
 
  private:
+  // Tokens are ranked by (distance, id), where distance [nats] is how far the scaled logit lies
+  // below the largest one. A cut keeps what ranks no later than itself, so cuts compose by their
+  // minimum.
+  struct Rank {
+    float distance;
+    std::int32_t token;
+    auto operator<=>(const Rank&) const = default;
+  };
+
+  void penalize(std::span<const std::int32_t> prompt, std::span<const std::int32_t> generated);
+  std::int32_t draw(float largest, std::int64_t position);
+  Rank cut_top_k() const;
+  Rank cut_top_p(Rank cut) const;
+
   SamplingParams params_;
-  std::vector<float> work_;           // [W]
-  std::vector<std::int32_t> order_;   // candidates
+  std::vector<float> work_;           // [W] logits after bias and penalties, then distances
+  std::vector<float> weights_;        // [W] exp(-distance)
+  std::vector<std::int32_t> counts_;  // [W] times seen; all 0 between calls
+  mutable std::vector<Rank> ranks_;   // scratch: tokens near a cut
+  std::vector<std::int32_t> order_;   // scratch: tokens that the cuts keep
 };
 
 }  // namespace nautile::engine

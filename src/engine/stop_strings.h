@@ -1,4 +1,5 @@
-// stop_strings.h — finds stop strings in text that comes in pieces, and never lets out a part of one.
+// stop_strings.h — finds stop strings in text that comes in pieces, and never lets out a part of
+// one.
 #pragma once
 
 #include <string>
@@ -8,7 +9,8 @@
 namespace nautile::engine {
 
 // The match that ends first wins; of several that end at one byte, the longest. What is let out
-// joined is the text before the match, however the text was cut into pieces. Costs O(bytes · stops).
+// joined is the text before the match, however the text was cut into pieces. Costs O(bytes ·
+// stops).
 class StopStrings {
  public:
   // Throws Error(usage) for an empty stop string and for one that begins inside a character.
