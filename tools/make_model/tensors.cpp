@@ -134,8 +134,8 @@ Values::Stream Values::stream(const TensorSpec& spec) const {
     case Role::head:
       deviation = 2 / std::sqrt(fan_in);
       break;
+    // Also where it is the head: a larger one would make the model repeat its input.
     case Role::embedding:
-      deviation = facts_.tied ? 2 / std::sqrt(fan_in) : std_;
       break;
     case Role::router:
       deviation = 1 / std::sqrt(fan_in);
