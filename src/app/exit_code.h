@@ -1,0 +1,39 @@
+// exit_code.h — the program's exit codes, and the way to them.
+#pragma once
+
+#include <string>
+
+#include "base/error.h"
+
+namespace nautile::app {
+
+enum class ExitCode : int {
+  ok = 0,
+  failure = 1,
+  usage = 2,
+  bad_input = 3,
+  no_memory = 4,
+  unsupported = 5,
+  interrupted = 130,
+};
+
+ExitCode exit_code(ErrorKind kind);
+// The table that `nautile help exit-codes` and the man page print, one code per line.
+std::string exit_code_help();
+
+// Thrown when the user pressed Ctrl-C and what was begun is cleaned up.
+struct Interrupted {};
+
+// While it lives, Ctrl-C (SIGINT) sets a mark instead of ending the process. One at a time.
+class CatchInterrupt {
+ public:
+  CatchInterrupt();
+  ~CatchInterrupt();
+  CatchInterrupt(const CatchInterrupt&) = delete;
+  CatchInterrupt& operator=(const CatchInterrupt&) = delete;
+
+  bool happened() const;
+  void forget();  // takes the mark away
+};
+
+}  // namespace nautile::app

@@ -1,0 +1,69 @@
+#include "app/model_facts.h"
+
+#include <string_view>
+
+#include "model/weights.h"
+
+namespace nautile::app {
+namespace {
+
+bool is_expert(std::string_view name) {
+  return name.find(".experts.") != name.npos;
+}
+
+// key_up and value_up are kv_up in another form.
+bool is_twin(const SlotInfo& info) {
+  return info.name.ends_with(".key_up") || info.name.ends_with(".value_up");
+}
+
+double attention_flops(const AttentionConfig& a) {
+  if (a.kind == AttentionKind::mla) {
+    return 2.0 * a.heads * ((a.kv_rank + a.rope_dims) + a.kv_rank);
+  }
+  return 2.0 * a.heads * (a.key_dims() + a.value_dims);
+}
+
+}  // namespace
+
+ModelFacts facts_of(const ModelConfig& config) {
+  ModelFacts facts;
+  ModelWeights weights(config);
+  const double chosen =
+      config.moe.route.experts > 0
+          ? static_cast<double>(config.moe.route.chosen) / config.moe.route.experts
+          : 1;
+  double active = 0;
+  bool in_mtp = false;
+  const std::string first_module = "layers." + std::to_string(config.layers) + ".";
+  weights.visit(config, [&](const SlotInfo& info, Slot&) {
+    if (is_twin(info)) return;
+    const auto count = static_cast<std::uint64_t>(info.shape.elements());
+    // Modules come last in the list.
+    in_mtp = in_mtp || info.name.starts_with(first_module);
+    if (in_mtp) {
+      facts.mtp_parameters += count;
+      return;
+    }
+    facts.parameters += count;
+    const double share = is_expert(info.name) ? chosen : 1;
+    if (info.role == Role::embedding) {
+      // One row is looked up; a tied table is read whole as the head.
+      if (config.head == ModelConfig::Head::own) {
+        active += config.width;
+      } else {
+        active += static_cast<double>(count);
+        facts.flops_per_token += 2.0 * static_cast<double>(count);
+      }
+      return;
+    }
+    active += share * static_cast<double>(count);
+    if (info.role == Role::matrix || info.role == Role::head || info.role == Role::router) {
+      facts.flops_per_token += 2 * share * static_cast<double>(count);
+    }
+  });
+  facts.active_parameters = static_cast<std::uint64_t>(active + 0.5);
+  facts.flops_per_past_token = config.layers * attention_flops(config.attention);
+  return facts;
+}
+
+}  // namespace nautile::app

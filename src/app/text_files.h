@@ -1,0 +1,34 @@
+// text_files.h — TextFiles: what a model's files say about text: tokenizer, chat template,
+// defaults.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/weight_store.h"
+#include "text/tokenizer.h"
+
+namespace nautile::app {
+
+// Sampling as the model's makers advise (generation_config.json); absent where they say nothing.
+struct GenerationDefaults {
+  std::vector<TokenId> stop_ids;  // sorted: generation_config's and the tokenizer's
+  std::optional<float> temperature, top_p, min_p, repetition_penalty;
+  std::optional<int> top_k;
+};
+
+struct TextFiles {
+  Tokenizer tokenizer;
+  std::string chat_template;  // the model's own Jinja template; empty if it has none
+  GenerationDefaults defaults;
+};
+
+// From a folder (tokenizer.json, else tiktoken.model; tokenizer_config.json, chat_template.jinja,
+// generation_config.json), a GGUF file or a tokenizer.json. Weights are not needed. Throws Error;
+// Error(failure) names the files looked for if there are none.
+TextFiles open_text_files(const std::string& path);
+// The same of a model whose files are open.
+TextFiles open_text_files(const store::WeightStore& store);
+
+}  // namespace nautile::app
