@@ -85,16 +85,24 @@ bool AddedTokenSet::stands_alone(std::string_view text, std::size_t begin, std::
          (end == text.size() || !(bits_after(text, end) & kWord));
 }
 
-std::vector<AddedTokenSet::Part> AddedTokenSet::split(std::string_view text) const {
+std::vector<AddedTokenSet::Part> AddedTokenSet::split(std::string_view text,
+                                                      std::span<const ByteRange> blocked) const {
   std::vector<Part> parts;
   std::size_t done = 0;
+  std::size_t range = 0;  // first blocked range that ends after `at`
   for (std::size_t at = 0; at < text.size();) {
     if (roots_[static_cast<unsigned char>(text[at])] < 0) {
       ++at;
       continue;
     }
+    while (range < blocked.size() && blocked[range].end <= at) ++range;
+    if (range < blocked.size() && blocked[range].begin <= at) {
+      at = blocked[range].end;
+      continue;
+    }
+    const std::size_t limit = range < blocked.size() ? blocked[range].begin : text.size();
     std::size_t length = 0;
-    const std::int32_t found = longest(text, at, length);
+    const std::int32_t found = longest(text.substr(0, limit), at, length);
     if (found < 0) {
       ++at;
       continue;

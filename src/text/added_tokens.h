@@ -3,11 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "text/bpe_vocab.h"
+#include "text/chat_segment.h"
 
 namespace nautile {
 
@@ -37,7 +39,9 @@ class AddedTokenSet {
   bool empty() const { return nodes_.empty(); }
 
   // Cuts valid UTF-8 into its parts, in order; no part of text is empty.
-  std::vector<Part> split(std::string_view text) const;
+  std::vector<Part> split(std::string_view text) const { return split(text, {}); }
+  // The same, with tokens only where they touch no byte of `blocked` (ascending, disjoint).
+  std::vector<Part> split(std::string_view text, std::span<const ByteRange> blocked) const;
 
  private:
   struct Node {

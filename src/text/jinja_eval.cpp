@@ -288,6 +288,7 @@ class Interpreter {
 
   Value call_macro(const Macro& macro, Scope* definition, const Arguments& arguments) {
     const CallGuard guard(machine_);
+    machine_.step(8);  // a call costs as much as several nodes
     const int line = machine_.line;
     Scope* scope = machine_.make<Scope>(definition);
     bind(macro, *scope, arguments);

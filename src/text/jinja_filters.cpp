@@ -14,6 +14,7 @@
 #include "text/jinja_json.h"
 #include "text/jinja_methods.h"
 #include "text/jinja_ops.h"
+#include "text/jinja_text_tools.h"
 
 namespace nautile::jinja {
 namespace {

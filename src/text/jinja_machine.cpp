@@ -16,7 +16,7 @@ void Machine::over_heap() const {
 }
 
 Value Machine::string(Text text, bool markup) {
-  charge(text.size());
+  charge(text.size() + text.user().size() * sizeof(ByteRange));
   return Value::of(Kind::string, make<StringObject>(std::move(text), markup));
 }
 

@@ -8,6 +8,7 @@
 #include "text/jinja_format.h"
 #include "text/jinja_loop.h"
 #include "text/jinja_methods.h"
+#include "text/jinja_text_tools.h"
 
 namespace nautile::jinja {
 namespace {

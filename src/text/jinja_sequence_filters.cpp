@@ -8,6 +8,7 @@
 #include "text/jinja_methods.h"
 #include "text/jinja_ops.h"
 #include "text/jinja_tests.h"
+#include "text/jinja_text_tools.h"
 
 namespace nautile::jinja {
 namespace {

@@ -29,18 +29,28 @@ void check_depth(std::string_view text, int max_depth, std::string_view what) {
   }
 }
 
-}  // namespace
-
-nlohmann::json parse_json_limited(std::string_view text, int max_depth, std::string_view what) {
+template <class Json>
+Json parse_limited(std::string_view text, int max_depth, std::string_view what) {
   check_depth(text, max_depth, what);
   try {
-    return nlohmann::json::parse(text);
+    return Json::parse(text);
   } catch (const nlohmann::json::parse_error& e) {
     fail(ErrorKind::bad_input, "{}: not valid JSON at byte {}: {}", what, e.byte,
          std::string_view(e.what()).substr(0, 200));
   } catch (const nlohmann::json::exception& e) {
     fail(ErrorKind::bad_input, "{}: {}", what, std::string_view(e.what()).substr(0, 200));
   }
+}
+
+}  // namespace
+
+nlohmann::json parse_json_limited(std::string_view text, int max_depth, std::string_view what) {
+  return parse_limited<nlohmann::json>(text, max_depth, what);
+}
+
+nlohmann::ordered_json parse_ordered_json_limited(std::string_view text, int max_depth,
+                                                  std::string_view what) {
+  return parse_limited<nlohmann::ordered_json>(text, max_depth, what);
 }
 
 }  // namespace nautile

@@ -69,6 +69,8 @@ struct Tokenizer::Impl {
   void check_id(std::optional<TokenId> id, std::string_view what) const;
   void encode_plain(std::string_view text, PieceCache& cache, std::vector<TokenId>& out) const;
   void encode_added(std::string_view text, PieceCache& cache, std::vector<TokenId>& out) const;
+  void encode_guarded(std::string_view text, std::span<const ByteRange> user,
+                      std::vector<TokenId>& out) const;
 };
 
 Tokenizer::Impl::Impl(TokenizerParts&& parts)
@@ -197,6 +199,73 @@ void Tokenizer::Impl::encode_added(std::string_view text, PieceCache& cache,
   }
 }
 
+namespace {
+
+// The ranges that overlap [begin, begin + size), counted from begin.
+std::vector<ByteRange> ranges_within(std::span<const ByteRange> ranges, std::size_t begin,
+                                     std::size_t size) {
+  std::vector<ByteRange> result;
+  auto range = std::upper_bound(ranges.begin(), ranges.end(), begin,
+                                [](std::size_t at, const ByteRange& r) { return at < r.end; });
+  for (; range != ranges.end() && range->begin < begin + size; ++range) {
+    result.push_back({std::max(range->begin, begin) - begin, std::min(range->end - begin, size)});
+  }
+  return result;
+}
+
+// Where the users' bytes of a text are in its normal form. If that is not the normal forms of the
+// runs one after the other (characters compose over a border), all of it counts as theirs.
+std::vector<ByteRange> normalized_ranges(const Normalizer& normalizer, std::string_view text,
+                                         std::string_view normal,
+                                         const std::vector<ByteRange>& user) {
+  if (user.empty() || text == normal) return user;
+  std::vector<ByteRange> result;
+  std::string runs, storage;
+  std::size_t at = 0;
+  for (const ByteRange& range : user) {
+    runs += normalizer.normalize(text.substr(at, range.begin - at), storage);
+    const std::size_t begin = runs.size();
+    runs += normalizer.normalize(text.substr(range.begin, range.end - range.begin), storage);
+    result.push_back({begin, runs.size()});
+    at = range.end;
+  }
+  runs += normalizer.normalize(text.substr(at), storage);
+  if (runs != normal) return {{0, normal.size()}};
+  return result;
+}
+
+}  // namespace
+
+// As encode_added, but no token is searched in users' bytes, and stretches with any of them go
+// through the encoder that cannot make added tokens by merging.
+void Tokenizer::Impl::encode_guarded(std::string_view text, std::span<const ByteRange> user,
+                                     std::vector<TokenId>& out) const {
+  PieceCache cache(text.size());
+  PieceCache plain_cache(plain_bpe ? text.size() : 0);
+  BpeSink sink(*bpe, cache, out);
+  BpeSink plain_sink(plain_bpe ? *plain_bpe : *bpe, plain_bpe ? plain_cache : cache, out);
+  std::string storage;
+  for (const AddedTokenSet::Part& part : raw_set.split(text, user)) {
+    if (part.id != kNoToken) {
+      out.push_back(part.id);
+      continue;
+    }
+    const auto begin = static_cast<std::size_t>(part.text.data() - text.data());
+    const std::string_view normal = normalizer.normalize(part.text, storage);
+    const std::vector<ByteRange> ranges = normalized_ranges(
+        normalizer, part.text, normal, ranges_within(user, begin, part.text.size()));
+    for (const AddedTokenSet::Part& inner : normalized_set.split(normal, ranges)) {
+      if (inner.id != kNoToken) {
+        out.push_back(inner.id);
+        continue;
+      }
+      const auto at = static_cast<std::size_t>(inner.text.data() - normal.data());
+      const bool mixed = !ranges_within(ranges, at, inner.text.size()).empty();
+      pre_tokenizer.split(inner.text, mixed ? plain_sink : sink);
+    }
+  }
+}
+
 Tokenizer::Tokenizer(TokenizerParts&& parts) : impl_(std::make_unique<Impl>(std::move(parts))) {}
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
@@ -221,6 +290,16 @@ std::vector<TokenId> Tokenizer::encode(std::string_view text, EncodeMode mode,
   if (special == AddSpecial::yes) {
     out.insert(out.end(), impl_->suffix.begin(), impl_->suffix.end());
   }
+  return out;
+}
+
+std::vector<TokenId> Tokenizer::encode(std::string_view text,
+                                       std::span<const ByteRange> user) const {
+  const std::size_t valid = valid_utf8_prefix(text);
+  NAUTILE_CHECK(valid == text.size(), "rendered text is not UTF-8 at byte {}", valid);
+  std::vector<TokenId> out;
+  out.reserve(text.size() / 4 + 8);
+  impl_->encode_guarded(text, user, out);
   return out;
 }
 

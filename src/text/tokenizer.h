@@ -11,6 +11,7 @@
 
 #include "text/added_tokens.h"
 #include "text/bpe_vocab.h"
+#include "text/chat_segment.h"
 
 namespace nautile {
 
@@ -65,6 +66,12 @@ class Tokenizer {
   // foreign split pattern exceeds its budget.
   std::vector<TokenId> encode(std::string_view text, EncodeMode mode,
                               AddSpecial special = AddSpecial::no) const;
+
+  // parse_added for a text of which users wrote the ranges `user` (ascending, disjoint, on character
+  // borders): an added token arises only where all of its bytes are outside of them. Equal to
+  // parse_added if nothing in them looks like a part of an added token. Throws Error(bad_input) if
+  // the text is not UTF-8.
+  std::vector<TokenId> encode(std::string_view text, std::span<const ByteRange> user) const;
 
   // The text of the ids; ids that name no token are left out, ill-formed UTF-8 becomes U+FFFD.
   std::string decode(std::span<const TokenId> ids, SkipSpecial skip) const;

@@ -294,15 +294,18 @@ def compare(program, templates, count):
 
 
 def write(path, templates):
+    """Lines: {"defaults": variables}, then {"template", "variables", "text"}; a line without
+    variables uses the defaults, one without a template the template before."""
     with open(path, "w", encoding="utf-8") as out:
         def put(record):
             out.write(json.dumps(record, ensure_ascii=False, separators=(",", ":")) + "\n")
 
+        put({"defaults": template_snippets.VARIABLES})
         for template, variables in template_snippets.cases():
-            put({"template": template, "variables": variables, "text": reference(template, variables)})
+            put({"template": template, "text": reference(template, variables)})
         for name, source in templates:
             rng = random.Random(name)
-            for i in range(4):
+            for i in range(10):
                 variables = conversation(rng)
                 record = {"variables": variables, "text": reference(source, variables)}
                 put({"template": source, **record} if i == 0 else record)
