@@ -13,6 +13,7 @@
 //   out tokenizer_cases time FILE json ...     prints seconds and ids of one encode of FILE (plain)
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -137,13 +138,21 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 int time_file(int argc, char** argv) {
-  const std::string text = nautile::read_file(argv[0]);
+  const std::string data = nautile::read_file(argv[0]);
+  std::vector<std::string_view> texts;
+  for (std::size_t at = 0; at < data.size();) {
+    std::uint32_t size = 0;
+    std::memcpy(&size, data.data() + at, sizeof size);
+    texts.emplace_back(data.data() + at + sizeof size, size);
+    at += sizeof size + size;
+  }
   auto start = std::chrono::steady_clock::now();
   const Tokenizer t = load(argc - 1, argv + 1);
   const double loading = seconds_since(start);
   start = std::chrono::steady_clock::now();
-  const auto ids = t.encode(text, EncodeMode::plain);
-  std::printf("%.6f %zu %.6f\n", seconds_since(start), ids.size(), loading);
+  std::size_t ids = 0;
+  for (const std::string_view text : texts) ids += t.encode(text, EncodeMode::parse_added).size();
+  std::printf("%.6f %zu %.6f\n", seconds_since(start), ids, loading);
   return 0;
 }
 

@@ -2,14 +2,13 @@
 
     python3.11 -m venv V && V/bin/pip install tokenizers==0.23.3 gguf
     V/bin/python tools/oracle/tokenizer_oracle.py --program build/release/tokenizer_cases [--count 100000]
-        [--gguf SmolLM2.gguf] [--cases tests/data/tokenizer_cases.jsonl.gz]
+        [--gguf SmolLM2.gguf] [--cases tests/data/tokenizer_cases.jsonl]
 Tokenizers: every folder of ../shared/tokenizers, variants of them (flags, normalizers, splits), a GGUF
 vocabulary, a tiktoken file made from a vocabulary, and every pre-tokenizer that GGUF names.
 """
 import argparse
 import base64
 import copy
-import gzip
 import json
 import os
 import random
@@ -271,33 +270,19 @@ def compare_pieces(program, name, patterns, strings, report):
 
 
 def write_cases(path, roots, texts, per_tokenizer=150):
-    with gzip.GzipFile(path, "wb", mtime=0) as out:
+    with open(path, "w", encoding="utf-8") as out:
         for name, root in roots.items():
             library = Tokenizer.from_str(json.dumps(root))
             for _ in range(per_tokenizer):
-                text = texts.next()[:200]
+                text = texts.next()[:100]
                 added, special = library.encode(text, add_special_tokens=False), library.encode(text)
                 case = {"tokenizer": name, "text": text, "ids": added.ids, "prefix": len(special.ids) - len(added.ids),
                         "decoded": library.decode(added.ids, skip_special_tokens=False), "skipped": library.decode(added.ids)}
-                out.write((json.dumps(case, ensure_ascii=False) + "\n").encode())
+                out.write(json.dumps(case, separators=(",", ":")) + "\n")
     print(f"{path}: {os.path.getsize(path)} bytes")
 
 
-def main():
-    here = os.path.dirname(os.path.abspath(__file__))
-    shared = os.environ.get("NAUTILE_TEST_DATA", os.path.join(here, "../../../shared"))
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--count", type=int, default=100000, help="strings for each tokenizer as it is")
-    parser.add_argument("--gguf", help="a GGUF file whose pre-tokenizer is smollm")
-    parser.add_argument("--cases", help="also write a small case file for the tests here")
-    parser.add_argument("--seed", type=int, default=1)
-    o = parser.parse_args()
-    print("tokenizers", tokenizers.__version__)
-    roots = {d: json.load(open(os.path.join(shared, "tokenizers", d, "tokenizer.json"))) for d in sorted(os.listdir(os.path.join(shared, "tokenizers")))}
-    specials = [t["content"] for r in roots.values() for t in r["added_tokens"] if "place▁holder" not in t["content"] and "reserved" not in t["content"]] + ["<｜place▁holder▁no▁1｜>", "<|reserved_special_token_7|>", "<think>", "</think>"]
-    texts = Texts(os.path.join(shared, "data"), specials, o.seed)
-    report = Report()
+def compare_all(o, roots, texts, report):
     few = max(100, o.count // 20)
     with tempfile.TemporaryDirectory() as folder:
         for name, root in roots.items():
@@ -320,6 +305,25 @@ def main():
         compare_tiktoken(o.program, roots["qwen3"], texts, few, report, folder, patterns)
         for name, list_ in patterns.items():
             compare_pieces(o.program, name, list_, [texts.next() for _ in range(few * 2)], report)
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    shared = os.environ.get("NAUTILE_TEST_DATA", os.path.join(here, "../../../shared"))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--program", required=True)
+    parser.add_argument("--count", type=int, default=100000, help="strings for each tokenizer as it is; 0: only the case file")
+    parser.add_argument("--gguf", help="a GGUF file whose pre-tokenizer is smollm")
+    parser.add_argument("--cases", help="also write a small case file for the tests here")
+    parser.add_argument("--seed", type=int, default=1)
+    o = parser.parse_args()
+    print("tokenizers", tokenizers.__version__)
+    roots = {d: json.load(open(os.path.join(shared, "tokenizers", d, "tokenizer.json"))) for d in sorted(os.listdir(os.path.join(shared, "tokenizers")))}
+    specials = [t["content"] for r in roots.values() for t in r["added_tokens"] if "place▁holder" not in t["content"] and "reserved" not in t["content"]] + ["<｜place▁holder▁no▁1｜>", "<|reserved_special_token_7|>", "<think>", "</think>"]
+    texts = Texts(os.path.join(shared, "data"), specials, o.seed)
+    report = Report()
+    if o.count:
+        compare_all(o, roots, texts, report)
     if o.cases:
         write_cases(o.cases, roots, Texts(os.path.join(shared, "data"), specials, 99))
     sys.exit(f"{report.bad} differences" if report.bad else 0)
