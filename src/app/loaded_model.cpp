@@ -83,6 +83,10 @@ void add_model_options(CLI::App& verb, ModelChoice& choice) {
           "--exact", choice.exact,
           "Use one form of latent attention everywhere: the same bits however a prompt is cut")
       ->group("Model");
+  add_machine_options(verb, choice);
+}
+
+void add_machine_options(CLI::App& verb, ModelChoice& choice) {
   verb.add_option("--threads", choice.threads, "Compute threads (default: the cores at hand)")
       ->type_name("N")
       ->check(CLI::Range(1, kMaxThreads))

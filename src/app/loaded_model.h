@@ -28,8 +28,9 @@ inline constexpr std::int64_t kDefaultContext = 8192;
 
 // -m, --mirror and --isa, --threads, --class, --ctx, --kv, --exact.
 void add_model_options(CLI::App& verb, ModelChoice& choice);
-// -m and --mirror alone, for verbs that only read files.
+// Parts of them: -m and --mirror, for verbs that only read files; --isa, --threads, --class.
 void add_model_path(CLI::App& verb, ModelChoice& choice);
+void add_machine_options(CLI::App& verb, ModelChoice& choice);
 
 // The path that the choice means; obtains the default model if it is that and is not there yet.
 std::string model_path(const ModelChoice& choice, const Environment& environment);

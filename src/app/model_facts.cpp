@@ -52,7 +52,7 @@ ModelFacts facts_of(const ModelConfig& config) {
         active += config.width;
       } else {
         active += static_cast<double>(count);
-        facts.flops_per_token += 2.0 * static_cast<double>(count);
+        facts.head_flops = 2.0 * static_cast<double>(count);
       }
       return;
     }
@@ -60,9 +60,13 @@ ModelFacts facts_of(const ModelConfig& config) {
     if (info.role == Role::matrix || info.role == Role::head || info.role == Role::router) {
       facts.flops_per_token += 2 * share * static_cast<double>(count);
     }
+    if (info.role == Role::head) facts.head_flops = 2.0 * static_cast<double>(count);
   });
   facts.active_parameters = static_cast<std::uint64_t>(active + 0.5);
-  facts.flops_per_past_token = config.layers * attention_flops(config.attention);
+  if (config.head == ModelConfig::Head::tied) facts.flops_per_token += facts.head_flops;
+  const AttentionConfig& a = config.attention;
+  facts.flops_per_past_token = config.layers * attention_flops(a);
+  facts.prefill_flops_per_pair = 2.0 * config.layers * a.heads * (a.key_dims() + a.value_dims);
   return facts;
 }
 

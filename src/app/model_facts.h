@@ -13,7 +13,10 @@ struct ModelFacts {
   std::uint64_t mtp_parameters = 0;     // of the prediction modules
   // Multiply-adds count as two; for one token in decode, the head included.
   double flops_per_token = 0;       // weight products and nothing else
-  double flops_per_past_token = 0;  // attention, for each token before it (absorbed form for MLA)
+  double head_flops = 0;       // of these, the head's
+  // Attention, for each token before it: in decode (MLA absorbed) and in prefill (MLA expanded).
+  double flops_per_past_token = 0;
+  double prefill_flops_per_pair = 0;
 };
 
 ModelFacts facts_of(const ModelConfig& config);
