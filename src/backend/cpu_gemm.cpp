@@ -230,6 +230,10 @@ class GemmRun {
     const PackedInput& input = inputs_[static_cast<std::size_t>(input_of_[index])];
     const std::int64_t rows = std::min(kRowBlock, product.m - row);
     const std::size_t width = static_cast<std::size_t>(count) * kPanelRows;
+    if (class_ == ComputeClass::i8 && product.m <= kernels::kFewRows && kernels_.format(product.w.format).dot) {
+      dot_run(product, input, panel, count, buffers.sums);
+      return write(product, panel * kPanelRows, row, rows, width, buffers.sums);
+    }
     std::memset(buffers.sums, 0, static_cast<std::size_t>(rows) * width * sizeof(float));
     for (std::int64_t column = 0; column < product.w.cols; column += kChunk) {
       const int columns = static_cast<int>(std::min<std::int64_t>(kChunk, product.w.cols - column));
@@ -238,6 +242,17 @@ class GemmRun {
       multiply_chunk(product, input, row, column, shape, buffers);
     }
     write(product, panel * kPanelRows, row, rows, width, buffers.sums);
+  }
+
+  // One or two input rows: straight from the file's bytes.
+  void dot_run(const Product& product, const PackedInput& input, std::int64_t panel, int count, float* sums) const {
+    const kernels::I8Input x{input.values, input.value_stride, input.scale, input.scale_stride, input.sums, input.sums_stride};
+    for (int p = 0; p < count; ++p) {
+      const std::int64_t row = (panel + p) * kPanelRows;
+      kernels_.format(product.w.format).dot(x, static_cast<int>(product.m), column_bytes(product.w, row, 0), product.w.row_stride,
+                                            static_cast<int>(std::min<std::int64_t>(kPanelRows, product.w.rows - row)),
+                                            static_cast<int>(product.w.cols), sums + p * kPanelRows, static_cast<std::size_t>(count) * kPanelRows);
+    }
   }
 
   // One panel's columns, from the file's bytes to the class's panel order.

@@ -21,8 +21,9 @@ NAUTILE_INLINE void store_codes(i8* p, Codes x) {
 }
 
 NAUTILE_INLINE Codes split_nibbles(const u8* p) {
-  const __m128i x = load16(p);
-  return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(x, 4), x), _mm256_set1_epi8(15));
+  const __m256i twice = _mm256_broadcastsi128_si256(load16(p));
+  const __m256i shifted = _mm256_srlv_epi64(twice, _mm256_setr_epi64x(0, 0, 4, 4));
+  return _mm256_and_si256(shifted, _mm256_set1_epi8(15));
 }
 
 // There are no shifts of bytes; those of words do, as the mask drops what crosses over.

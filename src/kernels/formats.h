@@ -23,11 +23,20 @@ using UnpackI8 = void (*)(const std::byte* blocks, int count, std::int8_t* q, fl
 
 enum class Offsets : std::uint8_t { none, per_group };
 
+// Class i8 for 1 or 2 input rows, from the file's bytes: y[i][0..16) = sums of input row i with the
+// 16 weight rows from row0 (`rows` of them exist; the rest of y is undefined) over all `count`
+// columns. To the bit what the table's multiply_i8 gives. Null where the table has no such loop.
+struct I8Input;
+inline constexpr int kFewRows = 2;
+using DotPanel = void (*)(const I8Input& x, int m, const std::byte* row0, std::size_t stride, int rows,
+                          int count, float* y, std::size_t y_stride) noexcept;
+
 struct FormatKernels {
   UnpackF32 f32 = nullptr;
   UnpackI8 i8 = nullptr;
   int group = 0;  // columns per scale of the integer form: 16 or 32
   Offsets offsets = Offsets::none;
+  DotPanel dot = nullptr;
 };
 
 }  // namespace nautile::kernels

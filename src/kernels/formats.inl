@@ -6,5 +6,7 @@
 // linkage.
 
 #include "kernels/format_ops_plain.inl"
-// The decoders are written over the ops.
+// The loop for few rows and the decoders are written over the ops.
+#include "kernels/dot_none.inl"
+// The table puts both together.
 #include "kernels/formats_table.inl"

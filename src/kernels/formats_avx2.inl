@@ -4,5 +4,7 @@
 // Needs <immintrin.h> besides what formats.inl needs.
 
 #include "kernels/format_ops_avx2.inl"
-// The decoders are written over the ops.
+// The loop for few rows and the decoders are written over the ops.
+#include "kernels/dot_none.inl"
+// The table puts both together.
 #include "kernels/formats_table.inl"

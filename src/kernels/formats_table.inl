@@ -57,7 +57,7 @@ struct Unpack {
     }
   }
 
-  static constexpr FormatKernels kKernels = {&values, &codes, F::kGroup, F::kOffsets};
+  static constexpr FormatKernels kKernels = {&values, &codes, F::kGroup, F::kOffsets, dot_of<F>()};
 };
 
 static void unpack_f32(const std::byte* blocks, int count, float* out) noexcept {
@@ -74,10 +74,10 @@ static void unpack_f8(const std::byte* blocks, int count, float* out) noexcept {
 }
 
 static constexpr FormatKernels kFormatTable[kFormatCount] = {
-    {unpack_f32, nullptr, 0, Offsets::none},
-    {unpack_f16, nullptr, 0, Offsets::none},
-    {unpack_bf16, nullptr, 0, Offsets::none},
-    {unpack_f8, nullptr, 0, Offsets::none},
+    {unpack_f32, nullptr, 0, Offsets::none, nullptr},
+    {unpack_f16, nullptr, 0, Offsets::none, nullptr},
+    {unpack_bf16, nullptr, 0, Offsets::none, nullptr},
+    {unpack_f8, nullptr, 0, Offsets::none, nullptr},
     Unpack<Q8_0>::kKernels,
     Unpack<Q4_0>::kKernels,
     Unpack<Q4_1>::kKernels,

@@ -1,0 +1,6 @@
+// dot_none.inl — for tables without a loop for few input rows: those rows take the panel's way.
+
+template <class F>
+constexpr DotPanel dot_of() {
+  return nullptr;
+}
