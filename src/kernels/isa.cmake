@@ -9,7 +9,7 @@ function(nautile_isa name)
   target_compile_options(nautile_isa_${name} PRIVATE -O2 -fno-lto -fno-exceptions -fno-rtti -fno-math-errno
                          -fno-trapping-math ${ARGN}
                          # g++ 12 finds its own intrinsics headers uninitialized
-                         -Wno-uninitialized -Wno-maybe-uninitialized)
+                         -Wno-uninitialized $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_libraries(nautile_kernels PUBLIC $<TARGET_OBJECTS:nautile_isa_${name}>)
   add_dependencies(nautile_kernels nautile_isa_${name})
 endfunction()
