@@ -280,13 +280,30 @@ CASES = [
         gains={"lm_head": 0.8},
     ),
     Case("llama3", "llama3 rope scaling, untied", dense("llama", rope_scaling=LLAMA3, head_dim=32)),
-    Case("llama_tied", "no rope scaling, tied embeddings, one key head", dense("llama", tie_word_embeddings=True, num_key_value_heads=1)),
+    Case(
+        "llama_tied",
+        "no rope scaling, tied embeddings, one key head",
+        dense("llama", tie_word_embeddings=True, num_key_value_heads=1),
+        # At full gain the logits of tied embeddings are so sharp that summation order alone moves them by 1e-5 nats.
+        gains={"embed_tokens": 0.4},
+    ),
     Case("qwen2", "bias on q, k and v", dense("qwen2", rope_theta=1000000.0)),
     Case("qwen3", "q_norm and k_norm, head_dim != D/H; config in transformers 5 style", in_v5_style(dense("qwen3"))),
-    Case("qwen3_moe", "norm_topk_prob true, every layer sparse", dense("qwen3_moe", num_hidden_layers=2, rope_theta=1000000.0)),
+    Case(
+        "qwen3_moe",
+        "norm_topk_prob true, every layer sparse",
+        dense("qwen3_moe", num_hidden_layers=2, rope_theta=1000000.0),
+    ),
     Case(
         "qwen3_moe_mixed",
         "norm_topk_prob false, decoder_sparse_step 2, mlp_only_layers: layers 0, 2 and 3 dense, 1 sparse",
-        dense("qwen3_moe", num_hidden_layers=4, decoder_sparse_step=2, mlp_only_layers=[3], norm_topk_prob=False, rope_theta=1000000.0),
+        dense(
+            "qwen3_moe",
+            num_hidden_layers=4,
+            decoder_sparse_step=2,
+            mlp_only_layers=[3],
+            norm_topk_prob=False,
+            rope_theta=1000000.0,
+        ),
     ),
 ]
