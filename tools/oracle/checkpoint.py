@@ -13,7 +13,8 @@ from twin import Fp8Weight, quantize_weight, to_bf16
 def attention_shapes(c: dict, p: str) -> dict:
     d, heads = c["hidden_size"], c["num_attention_heads"]
     if "kv_lora_rank" in c:
-        dqk, dv, rk, rq = c["qk_nope_head_dim"] + c["qk_rope_head_dim"], c["v_head_dim"], c["kv_lora_rank"], c["q_lora_rank"]
+        dqk, dv = c["qk_nope_head_dim"] + c["qk_rope_head_dim"], c["v_head_dim"]
+        rk, rq = c["kv_lora_rank"], c["q_lora_rank"]
         if rq:
             query = {"q_a_proj": (rq, d), "q_a_layernorm": (rq,), "q_b_proj": (heads * dqk, rq)}
         else:

@@ -104,7 +104,8 @@ def main() -> None:
     if "top_ids" in reference:
         found = compare_top(reference, ours)
         if "full_rows" in reference:
-            found |= {f"full {k}": v for k, v in compare_full(reference["full_logits"], ours[reference["full_rows"]]).items()}
+            full = compare_full(reference["full_logits"], ours[reference["full_rows"]])
+            found |= {f"full {k}": v for k, v in full.items()}
     else:
         found = compare_full(reference[f"{arguments.run}.{arguments.name}"], ours)
     for name, number in found.items():

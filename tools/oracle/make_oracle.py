@@ -232,8 +232,9 @@ def make(case: Case, out: pathlib.Path) -> None:
     assert error < 1e-5, f"{case.name}: twin differs from transformers by {error:.1e} of the largest logit"
 
     runs = {"f32": dumped(reference, True)}
-    meta = {"case": case.name, "why": case.why, "seed": str(seed), "transformers": transformers.__version__,
-            "torch": torch.__version__, "softmax_scale": f"{twin.softmax_scale():.10f}", "twin_error": f"{error:.2e}"}  # fmt: skip
+    meta = {"case": case.name, "why": case.why, "seed": str(seed)}
+    meta |= {"transformers": transformers.__version__, "torch": torch.__version__}
+    meta |= {"softmax_scale": f"{twin.softmax_scale():.10f}", "twin_error": f"{error:.2e}"}
     meta["min_margin.f32"] = f"{min_margin(exact):.3e}"
     meta["least_ablation"] = f"{least_ablation(case, weights, tokens, starts)[0]:.2e}"
     for name, numerics in numerics_of(case).items():

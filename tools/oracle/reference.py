@@ -17,7 +17,8 @@ from twin import Fp8Weight, to_bf16
 def load_transformers(folder: pathlib.Path):
     """The checkpoint in float32 by transformers; no tensor may be missing or unknown but the MTP layer's."""
     config_dict = json.loads((folder / "config.json").read_text())
-    arguments = dict(dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", output_loading_info=True)
+    arguments = dict(dtype=torch.float32, output_loading_info=True)
+    arguments |= dict(attn_implementation="eager", experts_implementation="eager")
     if config_dict["model_type"] == "kimi_k2":  # DeepSeek-V3 by another name
         config_dict["model_type"] = "deepseek_v3"
         arguments["config"] = transformers.DeepseekV3Config(**config_dict)
@@ -48,7 +49,9 @@ def run_transformers(model, tokens, starts) -> dict:
         record.setdefault("logits", []).append(model(tokens[None, begin:end], use_cache=False).logits[0])
     for hook in hooks:
         hook.remove()
-    return {name: torch.cat([part.float() if part.is_floating_point() else part for part in parts]) for name, parts in record.items()}
+    run = {name: torch.cat(parts) for name, parts in record.items()}
+    assert all(value.dtype in (torch.float32, torch.int64) for value in run.values())
+    return run
 
 
 def run_transformers_mtp(model, tokens, starts, last_normed) -> torch.Tensor:
@@ -58,7 +61,8 @@ def run_transformers_mtp(model, tokens, starts, last_normed) -> torch.Tensor:
     rows = []
     for begin, end in zip(starts, starts[1:]):
         positions = torch.arange(1, end - begin)[None]
-        hidden = mtp.forward_layer(0, last_normed[None, begin : end - 1], positions, None, input_ids=tokens[None, begin + 1 : end])
+        hidden, following = last_normed[None, begin : end - 1], tokens[None, begin + 1 : end]
+        hidden = mtp.forward_layer(0, hidden, positions, None, input_ids=following)
         rows.append(mtp._project_to_logits(hidden)[0])
     return torch.cat(rows)
 

@@ -8,7 +8,7 @@ windows evenly, from the start of each. BIG (outside git; 20,480 tokens, about 1
 
   tokens [T] I32, starts [S+1] I32   as in make_oracle.py
   top_ids [T, 512] I32, top_logprobs [T, 512] F32   by falling probability; natural logarithms
-  rest_logprob [T] F32               of all other tokens together: KL over these 513 events is a lower bound of the whole
+  rest_logprob [T] F32               of all other tokens together; KL over these 513 events is at most the whole
   nll [T] F32                        -ln p(next token of the window); NaN in a window's last row
   full_rows [R] I32, full_logits [R, W] F32         every 40th row in full, for the whole KL
 metadata: mean_nll (nats per predicted token), perplexity, predicted, model_sha256, transformers, torch, texts

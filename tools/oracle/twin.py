@@ -25,10 +25,12 @@ BLOCK = 128
 @dataclasses.dataclass(frozen=True)
 class Numerics:
     """act: exact | bf16 | fp8dyn (fp8dyn only where the weight is FP8, bf16 elsewhere); kv: exact | bf16;
-    weights: exact | bf16 (FP8 weights dequantized and rounded to bf16); absorbed: MLA in latent form, where q_nope
-    entering W_UK and the latent output entering W_UV are activations entering a linear layer; kv_b_fp8: fp8dyn also
-    for kv_b_proj (the official code's prefill) instead of its bf16 dequantization (the official code's decode); shuffle: a seed, if not 0, for another order of summation in linear layers, to see
-    what order alone does; carrier: the type of everything that is not rounded."""
+    weights: exact | bf16 (FP8 weights dequantized and rounded to bf16).
+    absorbed: MLA in latent form, where q_nope entering W_UK and the latent output entering W_UV are activations entering
+    a linear layer.
+    kv_b_fp8: fp8dyn also for kv_b_proj (the official code's prefill) instead of its bf16 dequantization (its decode).
+    shuffle: a seed, if not 0, for another order of summation in linear layers, to see what order alone does.
+    carrier: the type of everything that is not rounded."""
 
     act: str = "exact"
     kv: str = "exact"
@@ -352,7 +354,7 @@ class Twin:
         return self.head(x, "model.norm.weight", "model.embed_tokens" if tied else "lm_head")
 
     def run(self, tokens: torch.Tensor, starts: list[int]) -> dict:
-        """tokens [T], starts [S+1] -> logits [T, W], hidden.l / attention.l [T, D], router.l.{experts,weights,margin}."""
+        """tokens [T], starts [S+1] -> logits [T, W]; hidden.l, attention.l [T, D], router.l.*."""
         self.routes, record, logits = {}, {}, []
         for begin, end in zip(starts, starts[1:]):
             logits.append(self.one_sequence(tokens[begin:end], record))
