@@ -11,11 +11,11 @@ PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev l
 # Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.
 PACKAGES_TEST='libgtest-dev'
 PACKAGES_BENCH='libbenchmark-dev'
-PACKAGES_CHECK_LONG='git python3 python3-venv'
+PACKAGES_CHECK_LONG='git python3-venv'
 # For the long check in a bare Debian root.
 PACKAGES_BARE='debootstrap git'
 # Besides, for .ci/run.
-PACKAGES_CI='git python3 clang-16 clang-format clang-tidy-16 libclang-rt-16-dev qemu-user shellcheck'
+PACKAGES_CI='git clang-16 clang-format clang-tidy-16 libclang-rt-16-dev qemu-user shellcheck'
 
 # packages_missing LIST: prints those of LIST that are not installed, on one line.
 packages_missing() {

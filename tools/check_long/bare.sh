@@ -55,7 +55,7 @@ data=${NAUTILE_TEST_DATA:-$source_root/../shared}
 inside() {
   set -- env -i HOME=/root TERM=dumb LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"
   for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY NAUTILE_BUILD_JOBS \
-    NAUTILE_MODEL_MIRROR PIP_INDEX_URL; do
+    NAUTILE_MIRROR PIP_INDEX_URL; do
     value=$(printenv "$variable" || :)
     [ -z "$value" ] || { shift 2; set -- env -i "$variable=$value" "$@"; }
   done
