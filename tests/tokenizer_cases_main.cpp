@@ -4,10 +4,12 @@
 //   tokenizer_cases tiktoken TIKTOKEN_MODEL [TOKENIZER_CONFIG_JSON]
 //   tokenizer_cases gguf VOCAB_JSON        (the tokenizer keys of a GGUF file, written as JSON)
 //   tokenizer_cases pre NAME               (pieces of a pre-tokenizer known by name)
+//   tokenizer_cases form N                 (normal forms: 0 NFC, 1 NFD, 2 NFKC, 3 NFKD)
 // stdin: strings, each as u32 length and bytes. stdout, for each string: lists as u32 count and
 // i32 ids of parse_added, parse_added with special tokens, plain; then the decoded text of the
 // first list as u32 length and bytes, without and with skipping. For `pre`: u32 count and u32
-// lengths of the pieces. A text that cannot be encoded ends the program with its error.
+// lengths of the pieces; for `form`: u32 length and bytes. A text that cannot be encoded ends the
+// program with its error.
 //
 //   tokenizer_cases ids json ...      lists of ids in (u32 count, i32 each), the two decoded texts
 //   out tokenizer_cases time FILE json ...     prints seconds and ids of one encode of FILE (plain)
@@ -22,6 +24,7 @@
 #include "text/detokenizer.h"
 #include "text/pre_tokenizer.h"
 #include "text/tokenizer.h"
+#include "text/unicode_normalizer.h"
 
 namespace {
 
@@ -133,6 +136,15 @@ void answer_pieces(const nautile::PreTokenizer& pre) {
   }
 }
 
+void answer_forms(nautile::UnicodeForm form) {
+  const auto step = nautile::make_form_step(form);
+  std::string out;
+  for (std::string text; read_string(text);) {
+    if (!step->apply(text, out)) out = text;
+    write_bytes(out.data(), out.size(), 1);
+  }
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -166,6 +178,8 @@ int main(int argc, char** argv) {
     if (kind == "time") return time_file(argc - 2, argv + 2);
     if (kind == "ids") {
       answer_ids(load(argc - 2, argv + 2));
+    } else if (kind == "form") {
+      answer_forms(static_cast<nautile::UnicodeForm>(argv[2][0] - '0'));
     } else if (kind == "pre") {
       answer_pieces(nautile::pre_tokenizer_by_name(argv[2]));
     } else {

@@ -21,6 +21,10 @@ constexpr std::string_view kSpaceSet =
 constexpr std::string_view kNotSpaceSet =
     R"(\x{0}-\x{8}\x{e}-\x{1f}\x{21}-\x{84}\x{86}-\x{9f}\x{a1}-\x{167f}\x{1681}-\x{1fff}\x{200b}-\x{2027}\x{202a}-\x{202e}\x{2030}-\x{205e}\x{2060}-\x{2fff}\x{3001}-\x{10ffff})";
 
+// Oniguruma's table: with letter numbers, Latin-1's superscripts and fractions, circled letters.
+constexpr std::string_view kWordSet =
+    R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be}\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : in_(pattern) {}
@@ -77,7 +81,7 @@ class Translator {
       case 'D':
         return replace(2, "\\P{Nd}");
       case 'w':
-        return set("\\p{L}\\p{M}\\p{Nd}\\p{Pc}", in);
+        return set(kWordSet, in);
       case 'h':
         return set("0-9A-Fa-f", in);
       case 'p':

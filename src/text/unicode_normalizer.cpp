@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "base/error.h"
 #include "text/split_regex.h"
@@ -28,9 +30,39 @@ bool is_ascii(std::string_view text) {
   return !(any & 0x8080808080808080u);
 }
 
-// The form of a stretch of text. utf8proc's own canonical ordering is quadratic in a run of marks,
-// so the marks are sorted here and utf8proc only decomposes and composes.
-void append_form(std::string_view text, UnicodeForm form, std::string& out) {
+// Code points newer than Unicode 9 that have a combining class or a decomposition (up to Unicode
+// 16), and the first parts of those. The `tokenizers` library's normalizer knows Unicode 9, and so
+// the models have seen text in which these are plain characters that nothing moves across.
+constexpr std::pair<char32_t, char32_t> kNewer[] = {
+    {0x7FD, 0x7FD},     {0x897, 0x89F},     {0x8CA, 0x8D3},     {0x9FE, 0x9FE},
+    {0xC3C, 0xC3C},     {0xD3B, 0xD3C},     {0xEBA, 0xEBA},     {0x1715, 0x1715},
+    {0x1ABF, 0x1ACE},   {0x1DF6, 0x1DFA},   {0x32FF, 0x32FF},   {0xA7F2, 0xA7F4},
+    {0xA82C, 0xA82C},   {0xAB69, 0xAB69},   {0x105C9, 0x105C9}, {0x105D2, 0x105D2},
+    {0x105DA, 0x105DA}, {0x105E4, 0x105E4}, {0x10781, 0x10785}, {0x10787, 0x107B0},
+    {0x107B2, 0x107BA}, {0x10D24, 0x10D27}, {0x10D69, 0x10D6D}, {0x10EAB, 0x10EAC},
+    {0x10EFD, 0x10EFF}, {0x10F46, 0x10F50}, {0x10F82, 0x10F85}, {0x11070, 0x11070},
+    {0x1133B, 0x1133B}, {0x11382, 0x11385}, {0x1138B, 0x1138B}, {0x1138E, 0x1138E},
+    {0x11390, 0x11391}, {0x113C2, 0x113C2}, {0x113C5, 0x113C5}, {0x113C7, 0x113C8},
+    {0x113CE, 0x113D0}, {0x1145E, 0x1145E}, {0x11839, 0x1183A}, {0x11935, 0x11935},
+    {0x11938, 0x11938}, {0x1193D, 0x1193E}, {0x11943, 0x11943}, {0x119E0, 0x119E0},
+    {0x11A34, 0x11A34}, {0x11A47, 0x11A47}, {0x11A99, 0x11A99}, {0x11D42, 0x11D42},
+    {0x11D44, 0x11D45}, {0x11D97, 0x11D97}, {0x11F41, 0x11F42}, {0x1611E, 0x1611E},
+    {0x16121, 0x16129}, {0x1612F, 0x1612F}, {0x16D63, 0x16D63}, {0x16D67, 0x16D6A},
+    {0x16FF0, 0x16FF1}, {0x1CCD6, 0x1CCF9}, {0x1E030, 0x1E06D}, {0x1E08F, 0x1E08F},
+    {0x1E130, 0x1E136}, {0x1E2AE, 0x1E2AE}, {0x1E2EC, 0x1E2EF}, {0x1E4EC, 0x1E4EF},
+    {0x1E5EE, 0x1E5EF}, {0x1F16C, 0x1F16C}, {0x1FBF0, 0x1FBF9}};
+
+bool is_newer(char32_t code) {
+  const auto after =
+      std::upper_bound(std::begin(kNewer), std::end(kNewer), code,
+                       [](char32_t c, const auto& range) { return c < range.first; });
+  return after != std::begin(kNewer) && code <= std::prev(after)->second;
+}
+
+// The form of a stretch of text without newer characters. utf8proc's own canonical ordering is
+// quadratic in a run of marks, so the marks are sorted here and utf8proc only decomposes and
+// composes.
+void append_stretch(std::string_view text, UnicodeForm form, std::string& out) {
   const bool compat = form == UnicodeForm::nfkc || form == UnicodeForm::nfkd;
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE |
                                                       (compat ? UTF8PROC_COMPAT : 0));
@@ -63,6 +95,21 @@ void append_form(std::string_view text, UnicodeForm form, std::string& out) {
     codes.resize(static_cast<std::size_t>(count));
   }
   for (const utf8proc_int32_t code : codes) append_utf8(out, static_cast<char32_t>(code));
+}
+
+void append_form(std::string_view text, UnicodeForm form, std::string& out) {
+  std::size_t done = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const Rune rune = decode_rune(text.data() + at);
+    const std::size_t next = at + static_cast<std::size_t>(rune.length);
+    if (is_newer(rune.code)) {
+      append_stretch(text.substr(done, at - done), form, out);
+      out.append(text.substr(at, next - at));
+      done = next;
+    }
+    at = next;
+  }
+  append_stretch(text.substr(done), form, out);
 }
 
 class FormStep : public NormalStep {

@@ -31,7 +31,8 @@ class Normalizer {
 enum class UnicodeForm { nfc, nfd, nfkc, nfkd };
 enum class StripSides { left, right, both };
 
-// O(n log n), whatever the marks; Unicode 15 decompositions.
+// O(n log n), whatever the marks. Equal to the `tokenizers` library's, which knows Unicode 9: newer
+// characters neither move nor change.
 std::unique_ptr<const NormalStep> make_form_step(UnicodeForm form);
 std::unique_ptr<const NormalStep> make_lowercase_step();
 std::unique_ptr<const NormalStep> make_prepend_step(std::string prefix);

@@ -60,6 +60,13 @@ TEST(UnicodeNormalizer, ComposesWhereNeeded) {
   EXPECT_EQ(nfc("plain é 中文 😀"), "plain é 中文 😀");
 }
 
+// U+0898 is a mark of Unicode 14 and U+11938 composes since 13: to the library, plain characters.
+TEST(UnicodeNormalizer, NewerMarksStayWhereTheyAre) {
+  EXPECT_EQ(nfc("a\u0898\u0301"), "a\u0898\u0301");
+  EXPECT_EQ(nfc("a\u0345\u0898"), "a\u0345\u0898");
+  EXPECT_EQ(nfc("\U00011935\U00011930"), "\U00011935\U00011930");
+}
+
 TEST(UnicodeNormalizer, LongRunsOfMarksAreNotQuadratic) {
   std::string text = "a";
   for (int i = 0; i < 300000; ++i) text += i % 2 ? "\u0323" : "\u0301";

@@ -16,9 +16,10 @@ import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 
 import tokenizers
-from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizer_texts import Texts
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -269,6 +270,24 @@ def compare_pieces(program, name, patterns, strings, report):
     print(f"pre-tokenizer {name}: {len(strings)} strings, {report.bad - before} differences", flush=True)
 
 
+def compare_forms(program, codes, count, report):
+    """Every code point alone and after others, and random runs of marks and of what decomposes."""
+    rng = random.Random(11)
+    marks = [c for c in codes if unicodedata.combining(chr(c)) or unicodedata.decomposition(chr(c))] + [0x61, 0x1161, 0x11A8]
+    strings = [p + chr(c) for c in codes for p in ("", "e\u0345")]
+    for _ in range(count):
+        at = rng.randrange(len(marks))
+        near = marks[max(0, at - 30):at + 30] if rng.random() < 0.5 else marks
+        strings.append("".join(chr(rng.choice(near)) for _ in range(rng.randint(2, 7))))
+    data = pack(strings)
+    for i, form in enumerate((normalizers.NFC(), normalizers.NFD(), normalizers.NFKC(), normalizers.NFKD())):
+        got = run(program, ["form", str(i)], data)
+        before = report.bad
+        for text in strings:
+            report.check("normal form", str(i), text, form.normalize_str(text), got.text())
+        print(f"normal form {i}: {len(strings)} strings, {report.bad - before} differences", flush=True)
+
+
 def write_cases(path, roots, texts, per_tokenizer=150):
     with open(path, "w", encoding="utf-8") as out:
         for name, root in roots.items():
@@ -284,6 +303,7 @@ def write_cases(path, roots, texts, per_tokenizer=150):
 
 def compare_all(o, roots, texts, report):
     few = max(100, o.count // 20)
+    compare_forms(o.program, texts.codes, o.count, report)
     with tempfile.TemporaryDirectory() as folder:
         for name, root in roots.items():
             compare_json(o.program, name, root, texts, o.count, report, folder)
