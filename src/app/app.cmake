@@ -1,5 +1,6 @@
 # The program: main.cpp and one file per verb, linked with every folder below it.
 find_package(OpenSSL REQUIRED)
+pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/app/*.cpp)
 set(app_tests ${app_sources})
 list(FILTER app_tests INCLUDE REGEX "_test\\.cpp$")
@@ -13,7 +14,7 @@ endforeach()
 
 add_library(nautile_app STATIC ${app_sources})
 target_include_directories(nautile_app PUBLIC ${PROJECT_SOURCE_DIR}/src)
-target_link_libraries(nautile_app PUBLIC ${app_folders} CLI11::CLI11 OpenSSL::Crypto)
+target_link_libraries(nautile_app PUBLIC ${app_folders} CLI11::CLI11 OpenSSL::Crypto PkgConfig::LIBEDIT)
 target_compile_options(nautile_app PRIVATE ${NAUTILE_SANITIZE_FLAGS})
 target_compile_definitions(nautile_app PRIVATE NAUTILE_VERSION="${PROJECT_VERSION}")
 

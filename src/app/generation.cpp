@@ -63,8 +63,8 @@ Generated generate(engine::Session& session, const Tokenizer& tokenizer, std::in
   result.cached_tokens = static_cast<std::int64_t>(shared);
   auto start = Clock::now();
   session.truncate(result.cached_tokens);
-  std::span<const float> logits = session.append(
-      request.prompt.subspan(shared), [&](std::int64_t done, std::int64_t all) {
+  std::span<const float> logits =
+      session.append(request.prompt.subspan(shared), [&](std::int64_t done, std::int64_t all) {
         if (watch.prefill && watch.prefill(done, all) == Go::stop) return Go::stop;
         return done < all ? watch.go() : Go::on;
       });
@@ -108,9 +108,9 @@ std::string speed_text(const Generated& generated, const engine::Session& sessio
   const std::string cached =
       generated.cached_tokens > 0 ? fmt::format(" ({} cached)", generated.cached_tokens) : "";
   return fmt::format("prompt {} tokens{}{}; answer {} tokens{}; context {} of {}",
-                     generated.prompt_tokens, cached,
-                     rate_text(computed, generated.prompt_seconds), answer,
-                     rate_text(answer, generated.seconds), session.size(), session.context());
+                     generated.prompt_tokens, cached, rate_text(computed, generated.prompt_seconds),
+                     answer, rate_text(answer, generated.seconds), session.size(),
+                     session.context());
 }
 
 }  // namespace nautile::app

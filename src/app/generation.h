@@ -40,12 +40,13 @@ struct GenerationRequest {
 };
 
 // Brings the session to `prompt` (keeps the common prefix, computes the rest) and generates. The
-// session ends with the prompt and the tokens generated but perhaps the last. Throws Error(usage) if
-// the prompt does not fit the context.
+// session ends with the prompt and the tokens generated but perhaps the last. Throws Error(usage)
+// if the prompt does not fit the context.
 Generated generate(engine::Session& session, const Tokenizer& tokenizer, std::int32_t vocabulary,
                    const GenerationRequest& request, const GenerationWatch& watch);
 
-// "prompt 31 tokens (12 cached), 512 tokens/s; answer 87 tokens, 74.2 tokens/s; context 118 of 8192".
+// "prompt 31 tokens (12 cached), 512 tokens/s; answer 87 tokens, 74.2 tokens/s; context 118 of
+// 8192".
 std::string speed_text(const Generated& generated, const engine::Session& session);
 
 }  // namespace nautile::app

@@ -71,15 +71,15 @@ std::string text_of_biases(const std::map<std::int32_t, float>& biases) {
   return text.empty() ? "none" : text;
 }
 
-template <float engine::SamplingParams::* member>
+template <float engine::SamplingParams::*member>
 void parse_float(Settings& settings, const std::string& text) {
   settings.sampling.*member = number_of<float>(text);
 }
-template <float engine::SamplingParams::* member>
+template <float engine::SamplingParams::*member>
 std::string show_float(const Settings& settings) {
   return fmt::format("{}", settings.sampling.*member);
 }
-template <float engine::SamplingParams::* member>
+template <float engine::SamplingParams::*member>
 constexpr Setting float_setting(const char* name, const char* help) {
   return {name, "X", help, SettingScope::any, parse_float<member>, show_float<member>};
 }
@@ -123,11 +123,13 @@ const std::vector<Setting>& setting_table() {
       {"max_tokens", "N", "End an answer after N tokens; 0: no limit", any,
        [](S& s, const std::string& t) { s.max_tokens = number_of<std::int64_t>(t); },
        [](const S& s) { return std::to_string(s.max_tokens); }},
-      {"stop", "TEXT", "End an answer before TEXT; a JSON array gives several, 'none' takes them away",
-       any, [](S& s, const std::string& t) { s.stops = stops_of(t); },
+      {"stop", "TEXT",
+       "End an answer before TEXT; a JSON array gives several, 'none' takes them away", any,
+       [](S& s, const std::string& t) { s.stops = stops_of(t); },
        [](const S& s) { return text_of_stops(s.stops); }},
-      {"logit_bias", "ID:VALUE", "Add VALUE to the logit of token ID (-inf bans it); 'none' ends it",
-       any, [](S& s, const std::string& t) { s.sampling.logit_bias = biases_of(t); },
+      {"logit_bias", "ID:VALUE",
+       "Add VALUE to the logit of token ID (-inf bans it); 'none' ends it", any,
+       [](S& s, const std::string& t) { s.sampling.logit_bias = biases_of(t); },
        [](const S& s) { return text_of_biases(s.sampling.logit_bias); }},
       {"speed", "on|off", "The line with tokens per second on standard error", any,
        [](S& s, const std::string& t) {
@@ -145,7 +147,8 @@ const std::vector<Setting>& setting_table() {
                             : s.thinking == Thinking::off ? "off"
                                                           : "auto");
        }},
-      {"reasoning", "show|fold|hide", "What is printed of it; /reasoning prints it afterwards", chat,
+      {"reasoning", "show|fold|hide", "What is printed of it; /reasoning prints it afterwards",
+       chat,
        [](S& s, const std::string& t) {
          s.reasoning = choice_of<ReasoningShown>(t, {{"show", ReasoningShown::show},
                                                      {"fold", ReasoningShown::fold},
@@ -191,28 +194,29 @@ Settings default_settings(const GenerationDefaults& defaults, const Environment&
   return settings;
 }
 
+const Setting& find_setting(const std::string& name) {
+  const std::string key = underscored(name);
+  for (const Setting& setting : setting_table()) {
+    if (key == setting.name) return setting;
+  }
+  std::vector<std::string> names;
+  for (const Setting& setting : setting_table()) names.emplace_back(setting.name);
+  throw make_error(ErrorKind::usage, "there is no setting '{}'", name)
+      .hint("{}", suggestion(key, names));
+}
+
 void apply_setting(Settings& settings, const std::string& name, const std::string& value,
                    const std::string& origin, std::int32_t vocabulary) {
-  const std::string key = underscored(name);
-  const auto& table = setting_table();
-  const auto found =
-      std::find_if(table.begin(), table.end(), [&](const Setting& s) { return key == s.name; });
-  if (found == table.end()) {
-    std::vector<std::string> names;
-    for (const Setting& setting : table) names.emplace_back(setting.name);
-    throw make_error(ErrorKind::usage, "there is no setting '{}'", name)
-        .hint("{}", suggestion(key, names));
-  }
+  const Setting& setting = find_setting(name);
   Settings changed = settings;
   try {
-    found->parse(changed, value);
+    setting.parse(changed, value);
     check_ranges(changed, vocabulary);
   } catch (const Error& error) {
-    throw Error(ErrorKind::usage,
-                fmt::format("{} {}: {}; expected {} ({})", name, value, error.message(),
-                            found->value, found->help));
+    throw make_error(ErrorKind::usage, "{} '{}': {}", setting.name, value, error.message())
+        .hint("expected {}: {}", setting.value, setting.help);
   }
-  changed.origin[key] = origin;
+  changed.origin[setting.name] = origin;
   settings = std::move(changed);
 }
 

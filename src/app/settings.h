@@ -1,4 +1,5 @@
-// settings.h — Settings: what a user may set about an answer, by option, by /set or by a saved chat.
+// settings.h — Settings: what a user may set about an answer, by option, by /set or by a saved
+// chat.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -47,13 +48,14 @@ struct Setting {
   std::string (*show)(const Settings&);  // what parse takes
 };
 const std::vector<Setting>& setting_table();
+// By name ("top_p" or "top-p"). Throws Error(usage) with the nearest name, or all of them.
+const Setting& find_setting(const std::string& name);
 
-// As the model's makers advise, else temperature 0.7 and top_p 0.95. The seed is random; reasoning is
-// shown on a terminal alone.
+// As the model's makers advise, else temperature 0.7 and top_p 0.95. The seed is random; reasoning
+// is shown on a terminal alone.
 Settings default_settings(const GenerationDefaults& defaults, const Environment& environment);
 
-// Sets one by name ("top_p" or "top-p"), whole or not at all. Throws Error(usage) naming it, with the
-// names there are if it is unknown.
+// Sets one by name, whole or not at all. Throws Error(usage) naming it.
 void apply_setting(Settings& settings, const std::string& name, const std::string& value,
                    const std::string& origin, std::int32_t vocabulary);
 
