@@ -1,4 +1,4 @@
-"""make_oracle.py — makes tests/data/oracle/<name>/ : a tiny random checkpoint of each family and what it must compute.
+"""make_oracle.py — makes tests/data/oracle/<name>/: a tiny random checkpoint of each family, and what it computes.
 
     tools/oracle/setup.sh                                        makes the virtual environment
     tools/oracle/.venv/bin/python tools/oracle/make_oracle.py    all cases, or the names given; --out DIR elsewhere
@@ -28,18 +28,21 @@ runs  f32            transformers in float32 on the stored weights (FP8: dequant
       bf16_absorbed  the same with MLA in latent form: q_nope and the latent output are rounded as they enter a product
       bf16_wbf16     FP8 only: bf16 with the weights dequantized and rounded to bf16
       f32_wbf16      FP8 only: transformers in float32 on those rounded weights
-      fp8dyn         FP8 only: activations entering an FP8 weight quantized per token and 128 channels (twin.py), each
-                     slab summed in float32 and scaled; kv_b_proj dequantized to bf16 times the bf16 latent; expanded
+      fp8dyn         FP8 only: activations entering an FP8 weight quantized per token and 128 channels (twin.py; from
+                     float32, not first to bf16), each slab summed in float32 and scaled; other weights as in bf16;
+                     kv_b_proj dequantized to bf16 times the bf16 latent; MLA expanded
       fp8dyn_absorbed  the same in latent form
       fp8dyn_kvb8    fp8dyn with kv_b_proj as an FP8 product too (what the official prefill does)
 metadata (all strings)  case, why, seed, transformers, torch, softmax_scale (transformers' self_attn.scaling),
       twin_error (largest |twin - transformers| / largest |logit|, rounding off), kl.A.B (mean over tokens of
-      KL(A || B) in nats), noise.R (mean KL of run R against itself with another order of summation, worst of 16 orders), min_margin.R, least_ablation (zeroing any one tensor changes some logit by at least this share
-      of the largest)
+      KL(A || B) in nats), noise.R (mean KL of run R against itself with another order of summation, worst of 16
+      orders), min_margin.R, least_ablation (zeroing any one tensor changes some logit by at least this share of the
+      largest)
 
 Tokens are random, but one that is a close call is drawn again, so that a comparison measures rules of rounding and not
-a coin toss: a routing margin under 1e-4 in any run, or a bf16 run choosing other experts than float32. The seed is the first that uses three quarters of the experts, whose every
-used tensor matters, and whose bf16 runs stay within 4e-4 nats of float32 and 4e-6 of other orders of summation.
+a coin toss: a routing margin under 1e-4 in any run, or any run but fp8dyn choosing other experts than float32. The
+seed is the first that uses three quarters of the experts, whose every used tensor matters, and whose bf16 runs stay
+within 4e-4 nats of float32 and 4e-6 of other orders of summation.
 """
 
 import argparse
@@ -61,6 +64,7 @@ from reference import (
 from twin import Fp8Weight, Numerics, Twin
 
 EXACT = Numerics()
+ROUNDED_WEIGHTS = Numerics(weights="bf16")  # differs from EXACT for FP8 weights only
 BF16 = Numerics(act="bf16", kv="bf16")
 FP8DYN = Numerics(act="fp8dyn", kv="bf16")
 MIN_MARGIN = 1e-4
@@ -86,7 +90,7 @@ def min_margin(run: dict) -> float:
 
 
 def noise(case: Case, weights: dict, numerics: Numerics, tokens, starts, seeds: range) -> torch.Tensor:
-    """[len(seeds)] mean KL of a run against itself with other orders of summation: elements that lie on the edge between
+    """[len(seeds)] mean KL of a run against itself with other orders of summation: elements on the edge between
     two bf16 numbers round the other way, and what follows them is rounded anew."""
     base = Twin(case.config, weights, numerics).run(tokens, starts)["logits"]
     shuffled = (dataclasses.replace(numerics, shuffle=seed) for seed in seeds)
@@ -94,14 +98,14 @@ def noise(case: Case, weights: dict, numerics: Numerics, tokens, starts, seeds: 
 
 
 def close_calls(case: Case, weights: dict, tokens, starts) -> torch.Tensor:
-    """[T] bool: rows where some run has a thin margin, or a bf16 run chooses other experts than the exact one."""
+    """[T] bool: rows where some run has a thin margin, or any but fp8dyn chooses other experts than the exact one."""
     exact = Twin(case.config, weights, EXACT).run(tokens, starts)
     close = torch.zeros(len(tokens), dtype=torch.bool)
-    for name, numerics in ({"f32": EXACT} | numerics_of(case)).items():
+    for numerics in [EXACT, ROUNDED_WEIGHTS, *numerics_of(case).values()]:
         run = Twin(case.config, weights, numerics).run(tokens, starts)
         for layer in moe_layers_of(run):
             close |= run[f"router.{layer}.margin"] < MIN_MARGIN
-            if name.startswith("bf16"):
+            if numerics.act != "fp8dyn":
                 theirs, ours = run[f"router.{layer}.experts"], exact[f"router.{layer}.experts"]
                 close |= (theirs.sort(-1).values != ours.sort(-1).values).any(-1)
     return close
@@ -165,7 +169,9 @@ def least_ablation(case: Case, weights: dict, tokens, starts) -> tuple[float, st
     def logits(w):
         twin = Twin(case.config, w, EXACT)
         run = twin.run(tokens, starts)
-        return torch.cat([run["logits"], twin.run_mtp(tokens, starts, run["last"], True)]) if mtp_layers(case) else run["logits"]
+        if not mtp_layers(case):
+            return run["logits"]
+        return torch.cat([run["logits"], twin.run_mtp(tokens, starts, run["last"], True)])
 
     used = Twin(case.config, weights, EXACT).run(tokens, starts)
     base, least = logits(weights), (float("inf"), "")
