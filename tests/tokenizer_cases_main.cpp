@@ -53,7 +53,6 @@ Tokenizer from_vocab_json(const std::string& path) {
   };
   id("bos_id", v.bos_id);
   id("eos_id", v.eos_id);
-  id("unknown_id", v.unknown_id);
   id("pad_id", v.pad_id);
   if (j.contains("add_bos") && !j["add_bos"].is_null()) v.add_bos = j["add_bos"].get<bool>();
   return Tokenizer::from_gguf(v);

@@ -35,8 +35,9 @@ struct GgufVocab {
   std::span<const std::string_view> tokens;   // .tokens
   std::span<const std::int32_t> token_types;  // .token_type; may be empty
   std::span<const std::string_view> merges;   // .merges
-  std::optional<std::int64_t> bos_id, eos_id, eot_id, eom_id, pad_id, unknown_id;
-  std::optional<bool> add_bos, add_eos;  // .add_space_prefix is for SentencePiece only
+  std::optional<std::int64_t> bos_id, eos_id, eot_id, eom_id, pad_id;
+  std::optional<std::int64_t> unknown_id;  // not used: see encode
+  std::optional<bool> add_bos, add_eos;    // .add_space_prefix is for SentencePiece only
 };
 
 // Byte-level BPE. Immutable; const use from many threads is safe.
@@ -61,18 +62,21 @@ class Tokenizer {
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
 
+  // Bytes without a token (SmolLM2 has none for some control characters) are left out, unless
+  // tokenizer.json names an unk_token; else decode gives the normalized text back.
   // Ill-formed UTF-8 counts as U+FFFD, one for each maximal ill-formed subpart. Time is O(n log n);
   // memory up to 50 bytes per byte of the longest piece. Throws Error(unsupported) only if a
   // foreign split pattern exceeds its budget.
   std::vector<TokenId> encode(std::string_view text, EncodeMode mode,
                               AddSpecial special = AddSpecial::no) const;
 
-  // parse_added for a text of which users wrote the ranges `user` (ascending, disjoint, on character
-  // borders): an added token arises only where all of its bytes are outside of them. Equal to
-  // parse_added if nothing in them looks like a part of an added token. Throws Error(bad_input) if
-  // the text is not UTF-8.
+  // parse_added for a text of which users wrote the ranges `user` (ascending, disjoint, on
+  // character borders): an added token arises only where all of its bytes are outside of them.
+  // Equal to parse_added if nothing in them looks like a part of an added token. Throws
+  // Error(bad_input) if the text is not UTF-8.
   std::vector<TokenId> encode(std::string_view text, std::span<const ByteRange> user) const;
 
+  // Equal to the `tokenizers` library, but that it keeps a special token whose normal form differs.
   // The text of the ids; ids that name no token are left out, ill-formed UTF-8 becomes U+FFFD.
   std::string decode(std::span<const TokenId> ids, SkipSpecial skip) const;
   // Appends the bytes of one token, possibly a part of a character.

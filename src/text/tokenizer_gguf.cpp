@@ -73,8 +73,6 @@ void read_ids(const GgufVocab& v, TokenizerParts& parts) {
   parts.bos = checked_id(v.bos_id, v, "bos_token_id");
   parts.eos = checked_id(v.eos_id, v, "eos_token_id");
   parts.pad = checked_id(v.pad_id, v, "padding_token_id");
-  const auto unknown = checked_id(v.unknown_id, v, "unknown_token_id");
-  parts.unknown.id = unknown.value_or(kNoToken);
   for (const auto& id :
        {checked_id(v.eot_id, v, "eot_token_id"), checked_id(v.eom_id, v, "eom_token_id")}) {
     if (id) parts.stops.push_back(*id);
