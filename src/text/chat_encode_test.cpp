@@ -1,5 +1,4 @@
-// User text never becomes a control token, and harmless text is encoded as if it were the
-// template's.
+// chat_encode_test.cpp — user text never becomes a control token; harmless text costs nothing.
 #include "text/chat_encode.h"
 
 #include <gtest/gtest.h>

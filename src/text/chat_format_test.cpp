@@ -1,3 +1,4 @@
+// chat_format_test.cpp — the published prompt strings, byte for byte, and what templates are given.
 #include "text/chat_format.h"
 
 #include <gtest/gtest.h>

@@ -186,8 +186,8 @@ class TemplateFormat : public ChatFormat {
   }
 
   bool probe_parts() const {
-    const auto text = probe(Json::parse(
-        R"([{"role": "user", "content": [{"type": "text", "text": "PROBE"}]}])"));
+    const auto text =
+        probe(Json::parse(R"([{"role": "user", "content": [{"type": "text", "text": "PROBE"}]}])"));
     return text && text->find("PROBE") != std::string::npos &&
            text->find("'type'") == std::string::npos && text->find("\"type\"") == std::string::npos;
   }

@@ -240,23 +240,31 @@ class Interpreter {
         return machine_.string(std::move(text));
       };
     }
-    if (loop->items.empty()) {
+    if (!run_iterations(stmt, *loop, outer) && !stmt.orelse.empty()) {
       const Restore<Scope*> enter(scope_, inner_scope());
       return run(stmt.orelse);
     }
+    return Flow::next;
+  }
+
+  // False if no iteration reached its end: jinja2 then runs the else part, also after a break.
+  bool run_iterations(const Stmt& stmt, LoopObject& loop, Scope* outer) {
+    bool completed = false;
     const Restore<Scope*> enter(scope_, inner_scope());
-    for (loop->at = 0; loop->at < loop->items.size(); ++loop->at) {
+    for (loop.at = 0; loop.at < loop.items.size(); ++loop.at) {
       machine_.step();
       if (scope_->captured) {
         scope_ = machine_.make<Scope>(outer);
       } else {
         scope_->reset();
       }
-      scope_->set(machine_, ast_.loop_symbol, Value::of(Kind::loop, loop));
-      assign(*stmt.target, loop->items[loop->at]);
-      if (run(stmt.body) == Flow::break_loop) break;
+      scope_->set(machine_, ast_.loop_symbol, Value::of(Kind::loop, &loop));
+      assign(*stmt.target, loop.items[loop.at]);
+      const Flow flow = run(stmt.body);
+      if (flow == Flow::break_loop) break;
+      completed = completed || flow == Flow::next;
     }
-    return Flow::next;
+    return completed;
   }
 
   std::vector<Value> loop_items(const Stmt& stmt, const Value& iterable) {

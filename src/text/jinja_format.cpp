@@ -120,8 +120,8 @@ class Percent {
     }
     out_.append(format_, plain, text.size());
     // What Python takes for a mapping may be left over: it serves names.
-    const bool mapping =
-        argument_.is(Kind::dict) || argument_.is(Kind::list) || argument_.is(Kind::range);
+    const bool mapping = argument_.is(Kind::dict) || argument_.is(Kind::list) ||
+                         argument_.is(Kind::range) || argument_.is(Kind::undefined);
     if (used_ < positional_.size() && !mapping) {
       machine_.fail("not all arguments were converted by the % format");
     }

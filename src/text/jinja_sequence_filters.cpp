@@ -242,7 +242,9 @@ Value filter_last(Machine& machine, const Value& subject, const Arguments& argum
   if (!reversible(subject) && !subject.is(Kind::undefined)) {
     machine.fail("'{}' object is not reversible", type_name(subject));
   }
-  require_defined(machine, subject);
+  if (subject.is(Kind::undefined)) {
+    return machine.undefined("no last item, the sequence was empty");
+  }
   if (subject.is(Kind::string)) {
     const std::size_t chars = subject.string().chars;
     if (chars > 0) return substring(machine, subject.string(), chars - 1, chars);

@@ -1,5 +1,4 @@
-// Budgets, errors and provenance of the template interpreter; agreement with jinja2 is tested in
-// template_cases_test.cpp.
+// jinja_test.cpp — budgets, errors and provenance of the template interpreter.
 #include <gtest/gtest.h>
 
 #include <chrono>

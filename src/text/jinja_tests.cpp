@@ -54,15 +54,15 @@ bool iterable(const Value& v) {
   return Iterator::iterable(v) || v.is(Kind::loop);
 }
 bool callable(const Value& v) {
-  return v.is(Kind::function) || v.is(Kind::loop);
+  return v.is(Kind::function) || v.is(Kind::loop) || v.is(Kind::undefined);
 }
 bool escaped(const Value& v) {
   return v.is(Kind::string) && v.string().markup;
 }
-// Something with a length and subscripts.
+// Something with a length and subscripts; jinja2's undefined has both.
 bool sequence(const Value& v) {
   return v.is(Kind::string) || v.is(Kind::list) || v.is(Kind::tuple) || v.is(Kind::range) ||
-         v.is(Kind::dict);
+         v.is(Kind::dict) || v.is(Kind::undefined);
 }
 
 template <Op kOp>

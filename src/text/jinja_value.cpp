@@ -461,7 +461,7 @@ bool Iterator::next(Value& out) {
     const Text& text = source_.text();
     if (at_ >= text.size()) return false;
     const std::size_t bytes = char_bytes(text.bytes()[at_]);
-    out = machine_.string(text.slice(at_, at_ + bytes), source_.string().markup);
+    out = machine_.string(text.slice(at_, at_ + bytes));
     at_ += bytes;
     return true;
   }

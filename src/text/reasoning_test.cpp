@@ -1,3 +1,4 @@
+// reasoning_test.cpp — the splitter under every cut of the stream.
 #include "text/reasoning.h"
 
 #include <gtest/gtest.h>

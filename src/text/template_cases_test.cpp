@@ -1,4 +1,5 @@
-// The interpreter against answers that jinja2 gave (tools/oracle/template_oracle.py --write).
+// template_cases_test.cpp — the interpreter against answers that jinja2 gave
+// (tools/oracle/template_oracle.py --write).
 #include <gtest/gtest.h>
 
 #include <cstdlib>
