@@ -64,7 +64,7 @@ BpeVocab::BpeVocab(const std::vector<VocabEntry>& entries, TokenSpelling spellin
   check(entries);
   TokenId largest = -1;
   for (const VocabEntry& e : entries) largest = std::max(largest, e.id);
-  const auto count = static_cast<std::size_t>(largest + 1);
+  const auto count = at(largest) + 1;
   flags_.assign(count, 0);
   std::vector<const VocabEntry*> by_id(count, nullptr);
   for (const VocabEntry& e : entries) {

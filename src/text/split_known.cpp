@@ -276,11 +276,12 @@ struct KimiK2 {
     const char* q = p + c.length;
     if (c.bits & kHan) return s.run(q, kHan);
     const bool prefix = !(c.bits & (kLetter | kNumber | kNewline));
-    const char* end = p;
-    if (prefix && (end = lower_word(s, q)) > q) return contraction(s, end, Fold::unicode);
-    if ((end = lower_word(s, p)) > p) return contraction(s, end, Fold::unicode);
-    if (prefix && (end = upper_word(s, q)) > q) return contraction(s, end, Fold::unicode);
-    if ((end = upper_word(s, p)) > p) return contraction(s, end, Fold::unicode);
+    for (const auto word : {lower_word, upper_word}) {
+      for (const char* from : {q, p}) {
+        const char* end = from == p || prefix ? word(s, from) : from;
+        if (end > from) return contraction(s, end, Fold::unicode);
+      }
+    }
     if (c.bits & kNumber) return s.numbers(q, 2);
     if (q = others(s, p); q > p) return q;
     return c.bits & kSpace ? white_space(s, p, Lines::apart) : p;

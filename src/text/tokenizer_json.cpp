@@ -270,7 +270,7 @@ void read_model(const Json& model, TokenizerParts& parts) {
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const Json& value = member(model, key);
-    if (!value.is_null() && value != "")
+    if (!value.is_null() && value != Json(""))
       fail(ErrorKind::unsupported, "model: {} is not supported", key);
   }
   const Json& dropout = member(model, "dropout");
