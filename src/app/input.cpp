@@ -65,6 +65,7 @@ std::optional<Command> parse_command(std::string_view input) {
   input.remove_prefix(1);
   const std::size_t end = std::min(input.find_first_of(kSpaces), input.size());
   const std::string_view name = input.substr(0, end);
+  if (name.empty()) return std::nullopt;
   if (name != "?" && !std::all_of(name.begin(), name.end(), is_letter)) return std::nullopt;
   return Command{std::string(name), trimmed(input.substr(end))};
 }

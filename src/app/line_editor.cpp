@@ -24,6 +24,8 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 constexpr std::size_t kMaxHistoryBytes = std::size_t{16} << 20;
+constexpr const char* kPasteOn = "\033[?2004h";  // the terminal shall bracket what is pasted
+constexpr const char* kPasteOff = "\033[?2004l";
 constexpr std::wstring_view kPasteEnd = L"\033[201~";
 
 volatile sig_atomic_t resized = 0, resumed = 0;
@@ -91,7 +93,9 @@ struct LineEditor::Impl {
 void LineEditor::Impl::after_signal() {
   if (resumed != 0) {  // after Ctrl-Z and fg: the shell has set the terminal as it likes it
     resumed = 0;
+    el_wset(editor, EL_PREP_TERM, 0);  // or libedit believes that its own mode still holds
     el_wset(editor, EL_PREP_TERM, 1);
+    std::fputs(kPasteOn, stdout);
     el_wset(editor, EL_REFRESH);
   }
   if (resized != 0) {
@@ -202,11 +206,11 @@ LineEditor::~LineEditor() {
 LineEnd LineEditor::read(const std::string& prompt, std::string& line) {
   impl_->prompt = wide_text(prompt);
   impl_->interrupted = false;
-  std::fputs("\033[?2004h", stdout);  // bracketed paste on
+  std::fputs(kPasteOn, stdout);
   std::fflush(stdout);
   int count = 0;
   const wchar_t* text = el_wgets(impl_->editor, &count);
-  std::fputs("\033[?2004l", stdout);
+  std::fputs(kPasteOff, stdout);
   line.clear();
   if (text != nullptr && count > 0) {
     line = utf8_text({text, static_cast<std::size_t>(count)});

@@ -84,23 +84,25 @@ Repl::Repl(ChatSession& chat, const Environment& environment)
 
 void Repl::greet() {
   const LoadedModel& model = chat_.model();
-  fmt::print(stderr, "{}: {} of weights, {} of cache for {} tokens, loaded in {}. /help helps.\n",
-             model.title(), bytes_text(static_cast<double>(model.memory.weights)),
-             bytes_text(static_cast<double>(model.memory.kv)), model.session.context,
-             duration_text(model.load_seconds));
+  fmt::print(stderr, "{}: {}, loaded in {}; context {} tokens ({}). /help helps.\n", model.title(),
+             bytes_text(static_cast<double>(model.memory.weights)),
+             duration_text(model.load_seconds), model.session.context,
+             bytes_text(static_cast<double>(model.memory.kv)));
 }
 
 ExitCode Repl::run() {
   greet();
+  int interrupts = 0;  // one after the other
   while (true) {
     std::string line;
     const LineEnd end = editor_.read(input_.pending() ? "... " : ">>> ", line);
     if (end == LineEnd::end) return ExitCode::ok;
     if (end == LineEnd::interrupted) {
-      if (!input_.pending() && line.empty()) fmt::print(stderr, "(Ctrl-D or /bye leaves)\n");
+      if (++interrupts > 1) fmt::print(stderr, "(Ctrl-D or /bye leaves)\n");
       input_.clear();
       continue;
     }
+    interrupts = 0;
     const std::optional<std::string> input = input_.feed(line);
     if (!input || trimmed(*input).empty()) continue;
     editor_.remember(*input);

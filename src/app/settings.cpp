@@ -213,7 +213,9 @@ void apply_setting(Settings& settings, const std::string& name, const std::strin
     setting.parse(changed, value);
     check_ranges(changed, vocabulary);
   } catch (const Error& error) {
-    throw make_error(ErrorKind::usage, "{} '{}': {}", setting.name, value, error.message())
+    const bool named = error.message().starts_with(setting.name);
+    throw make_error(ErrorKind::usage, "{}{}", named ? "" : fmt::format("{}: ", setting.name),
+                     error.message())
         .hint("expected {}: {}", setting.value, setting.help);
   }
   changed.origin[setting.name] = origin;
@@ -224,8 +226,7 @@ std::string settings_text(const Settings& settings) {
   std::string text;
   for (const Setting& setting : setting_table()) {
     const auto origin = settings.origin.find(setting.name);
-    text += fmt::format("  {:<19} {:<10} {}  [{}]\n", setting.name, setting.show(settings),
-                        setting.help,
+    text += fmt::format("  {:<18} {:<12} {}\n", setting.name, setting.show(settings),
                         origin == settings.origin.end() ? "nautile's default" : origin->second);
   }
   return text;

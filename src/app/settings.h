@@ -59,7 +59,7 @@ Settings default_settings(const GenerationDefaults& defaults, const Environment&
 void apply_setting(Settings& settings, const std::string& name, const std::string& value,
                    const std::string& origin, std::int32_t vocabulary);
 
-// "temperature  0.7  (nautile's default)  …": a line for each setting.
+// "  temperature   0.7   nautile's default": a line for each setting: its value and who said so.
 std::string settings_text(const Settings& settings);
 
 // Settings given as options, in order.
