@@ -12,7 +12,7 @@ struct ModelFacts {
   std::uint64_t active_parameters = 0;  // read for one token: chosen experts, one embedding row
   std::uint64_t mtp_parameters = 0;     // of the prediction modules
   // Multiply-adds count as two; for one token in decode, the head included.
-  double flops_per_token = 0;       // weight products and nothing else
+  double flops_per_token = 0;  // weight products and nothing else
   double head_flops = 0;       // of these, the head's
   // Attention, for each token before it: in decode (MLA absorbed) and in prefill (MLA expanded).
   double flops_per_past_token = 0;

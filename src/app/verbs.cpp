@@ -4,8 +4,15 @@
 namespace nautile::app {
 
 void add_verbs(CLI::App& root, Program& program) {
+  add_chat(root, program);
+  add_run(root, program);
   add_inspect(root, program);
   add_tokenize(root, program);
+  add_eval(root, program);
+  add_bench(root, program);
+  add_doctor(root, program);
+  add_completion(root, program);
+  add_man(root, program);
   add_help(root, program);
 }
 
