@@ -85,6 +85,46 @@ TEST_P(Oracle, Bf16IsCloseToTheTwinAndToF32) {
   }
 }
 
+// V3's own FP8 recipe: inputs in E4M3 per 128 channels, each slab of sums scaled in F32.
+TEST_P(Oracle, Fp8DynIsCloseToTheTwin) {
+  const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
+  if (!dump.has("fp8dyn.logits")) return;
+  for (Isa isa : tables()) {
+    Runner runner(oracle_path(GetParam()), {isa, 2, ComputeClass::fp8dyn}, {.mla = MlaForm::expanded});
+    const auto ours = run_fresh(runner, dump.integers("tokens"), dump.integers("starts"));
+    const Distance d = measure(ours, dump.floats("fp8dyn_kvb8.logits"), runner.model.config().vocabulary);
+    std::printf("%-26s %-9s fp8dyn: KL to the twin %.2g; top-1 %.4f left out %.3f\n", GetParam().c_str(), std::string(name(isa)).c_str(), d.kl, d.top1, d.left_out);
+    EXPECT_LE(d.kl, 1e-5);
+    EXPECT_GE(d.top1, 0.999);
+  }
+}
+
+// The prediction module: rows of a sequence but the last, joined with the tokens one further on.
+TEST_P(Oracle, PredictionModuleEqualsTheTwin) {
+  const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
+  if (!dump.has("f32.mtp.logits")) return;
+  Runner runner(oracle_path(GetParam()), {Isa::reference, 2, ComputeClass::f32}, {.mla = MlaForm::expanded, .kv_format = Format::f32});
+  const auto tokens = dump.integers("tokens"), starts = dump.integers("starts"), positions = positions_of(starts);
+  Context ctx{*runner.backend, runner.scratch};
+  const Tensor normed = runner.model.final_norm(ctx, runner.model.hidden(ctx, {tokens, positions, starts, nullptr}));
+  std::vector<std::int32_t> next, next_starts = {0}, next_positions;
+  std::vector<float> rows;
+  for (std::size_t s = 0; s + 1 < starts.size(); ++s) {
+    for (std::int32_t t = starts[s]; t + 1 < starts[s + 1]; ++t) {
+      next.push_back(tokens[static_cast<std::size_t>(t) + 1]);
+      next_positions.push_back(t - starts[s]);
+      rows.insert(rows.end(), normed.row(t), normed.row(t + 1));
+    }
+    next_starts.push_back(static_cast<std::int32_t>(next.size()));
+  }
+  const Tensor hidden{rows.data(), {static_cast<std::int64_t>(next.size()), normed.cols()}};
+  const Tensor logits = runner.model.mtp_logits(ctx, 0, hidden, {next, next_positions, next_starts, nullptr});
+  const Distance d = measure({logits.data, logits.data + logits.elements()}, dump.floats("f32.mtp.logits"), runner.model.config().vocabulary);
+  std::printf("%-26s MTP: relative %.2g KL %.2g\n", GetParam().c_str(), d.relative, d.kl);
+  EXPECT_LE(d.relative, 1e-4);
+  EXPECT_LE(d.kl, 1e-5);
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, Oracle, testing::ValuesIn(oracle_cases()), [](const auto& p) { return p.param; });
 
 }  // namespace

@@ -66,7 +66,7 @@ RunBuffers make_buffers(Workspace& workspace) {
 
 float block_scale(const MatrixView& w, std::int64_t row, std::int64_t column) {
   const std::int64_t at = (w.first_row + row) / 128 * ((w.cols + 127) / 128) + column / 128;
-  if (w.scale_format == ScaleFormat::f32) {
+  if (w.scale_format != ScaleFormat::e8m0) {
     float value;
     std::memcpy(&value, w.scales + 4 * at, 4);
     return value;
@@ -171,9 +171,10 @@ class GemmRun {
     }
   }
 
-  // UE8M0 checkpoints quantize inputs with power-of-two scales too (DeepSeek-V3.1 model card).
+  // As the weights are scaled (DeepSeek-V3.1 model card).
   kernels::F8Scale f8_style() const {
-    return list_[0].w.scale_format == ScaleFormat::e8m0 ? kernels::F8Scale::power_of_two : kernels::F8Scale::any;
+    const ScaleFormat format = list_[0].w.scale_format;
+    return format == ScaleFormat::e8m0 || format == ScaleFormat::f32_powers ? kernels::F8Scale::power_of_two : kernels::F8Scale::any;
   }
 
   // Cuts the panels of all products into one contiguous share per thread, near-equal in cost.

@@ -66,6 +66,7 @@ struct ModelConfig {
   RopeConfig rope;
   MoeConfig moe;
   std::vector<bool> is_moe;  // [L]
+  enum class F8Scales : std::uint8_t { any, powers_of_two } f8_scales = F8Scales::any;  // scale_fmt
   int mtp_layers = 0;        // multi-token-prediction modules in the checkpoint
 
   // Throws Error(bad_input) naming the first fact that cannot be.

@@ -65,7 +65,14 @@ class Loading {
       return;
     }
     if (info.need == SlotInfo::Need::optional) return take_mla_up(info, *name, slot);
-    slot.weight = claims_.take(*name, info.shape, info.name);
+    take_named(info, *name, slot);
+  }
+
+  void take_named(const SlotInfo& info, const std::string& name, Slot& slot) {
+    slot.weight = claims_.take(name, info.shape, info.name);
+    if (config_.f8_scales == ModelConfig::F8Scales::powers_of_two && slot.weight.scale_format == ScaleFormat::f32) {
+      slot.weight.scale_format = ScaleFormat::f32_powers;
+    }
     if (slot.present() && is_vector(info.role)) slot.values = floats_of(slot.weight);
   }
 
@@ -77,7 +84,7 @@ class Loading {
     const bool is_whole = info.name.ends_with("kv_up");
     const bool split_exists = store_.is_gguf() && store_.has(*family_->gguf_name(prefix + "key_up"));
     if (is_whole ? (has_whole || !split_exists) : (!has_whole && split_exists)) {
-      slot.weight = claims_.take(name, info.shape, info.name);
+      take_named(info, name, slot);
     } else {
       claims_.ignore(name);
     }

@@ -13,8 +13,10 @@ namespace nautile {
 // The order of a weight's bytes. `rows`: the file's own, row after row.
 enum class Layout : std::uint8_t { rows };
 
-// Scales of F8_E4M3, one per 128×128 block, row-major [ceil(rows/128), ceil(cols/128)].
-enum class ScaleFormat : std::uint8_t { none, f32, e8m0 };
+// Scales of F8_E4M3, one per 128×128 block, row-major [ceil(rows/128), ceil(cols/128)]: F32, E8M0
+// bytes, or F32 that hold powers of two (DeepSeek-V3.1: scale_fmt "ue8m0"). With powers of two, class
+// fp8dyn gives inputs such scales too.
+enum class ScaleFormat : std::uint8_t { none, f32, e8m0, f32_powers };
 
 // A view; the bytes belong to a WeightStore (or a ParamSet). A 3-D weight is a stack of matrices
 // (experts or heads) [E, out, in] whose rows follow one another.
@@ -40,7 +42,7 @@ inline std::size_t Weight::scale_bytes() const {
   const std::int64_t stack = shape.rank() == 3 ? shape[0] : 1;
   const std::int64_t out = shape[shape.rank() - 2];
   const std::int64_t blocks = stack * ((out + 127) / 128) * ((cols() + 127) / 128);
-  return static_cast<std::size_t>(blocks) * (scale_format == ScaleFormat::f32 ? 4 : 1);
+  return static_cast<std::size_t>(blocks) * (scale_format == ScaleFormat::e8m0 ? 1 : 4);
 }
 
 }  // namespace nautile

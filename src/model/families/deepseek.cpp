@@ -61,6 +61,10 @@ ModelConfig from_hf(const nlohmann::json& json) {
   const double factor = read_rope_scaling(facts, c);
   a.softmax_scale = static_cast<float>(factor / std::sqrt(static_cast<double>(a.key_dims())));
   if (facts.find("n_routed_experts")) read_experts(facts, c, v3);
+  if (facts.find("quantization_config")) {
+    const std::string scales = facts.object("quantization_config").text_or("scale_fmt", "");
+    if (scales == "ue8m0") c.f8_scales = ModelConfig::F8Scales::powers_of_two;
+  }
   c.mtp_layers = static_cast<int>(facts.integer_or("num_nextn_predict_layers", 0, 0, 16));
   return c;
 }
