@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <histedit.h>
 #include <langinfo.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ namespace {
 
 constexpr int kHistoryLines = 1000;
 constexpr std::size_t kMaxHistoryBytes = std::size_t{16} << 20;
+constexpr int kLookMilliseconds = 50;
 constexpr const char* kPasteOn = "\033[?2004h";  // the terminal shall bracket what is pasted
 constexpr const char* kPasteOff = "\033[?2004l";
 constexpr std::wstring_view kPasteEnd = L"\033[201~";
@@ -36,7 +38,7 @@ void mark_resumed(int) {
   resumed = 1;
 }
 
-// A signal's handler for a scope. Without SA_RESTART, so that a read ends and sees the mark.
+// A signal's handler for a scope. Without SA_RESTART, so that a wait ends.
 class Handler {
  public:
   Handler(int signal, void (*function)(int)) : signal_(signal) {
@@ -64,6 +66,9 @@ void want_utf8_locale() {
 }  // namespace
 
 struct LineEditor::Impl {
+  explicit Impl(CatchInterrupt& mark) : interrupt(mark) {}
+
+  CatchInterrupt& interrupt;
   EditLine* editor = nullptr;
   HistoryW* history = nullptr;
   std::string history_path;
@@ -118,16 +123,23 @@ int LineEditor::Impl::next(wchar_t* out) {
         return 1;
       }
     }
+    if (interrupt.happened()) {
+      interrupt.forget();
+      interrupted = true;
+      return -1;
+    }
+    // A signal may be handled by another thread and then ends no wait of this one, so look at the
+    // marks now and then.
+    pollfd input = {STDIN_FILENO, POLLIN, 0};
+    const int ready = ::poll(&input, 1, kLookMilliseconds);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     char byte = 0;
-    const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
+    const ssize_t count = ready < 0 ? -1 : ::read(STDIN_FILENO, &byte, 1);
     if (count == 1) {
       bytes += byte;
     } else if (count == 0) {
       return 0;
     } else if (errno != EINTR) {
-      return -1;
-    } else if (resized == 0 && resumed == 0) {
-      interrupted = true;  // only SIGINT is caught besides these
       return -1;
     }
   }
@@ -174,7 +186,8 @@ void LineEditor::Impl::load_history() {
     history_w(history, &event, H_ENTER, wide_text(unescape_line(line)).c_str());
 }
 
-LineEditor::LineEditor(std::string history_path) : impl_(std::make_unique<Impl>()) {
+LineEditor::LineEditor(std::string history_path, CatchInterrupt& interrupt)
+    : impl_(std::make_unique<Impl>(interrupt)) {
   want_utf8_locale();
   impl_->history_path = std::move(history_path);
   impl_->editor = el_init("nautile", stdin, stdout, stderr);

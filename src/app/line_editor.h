@@ -4,6 +4,8 @@
 #include <memory>
 #include <string>
 
+#include "app/exit_code.h"
+
 namespace nautile::app {
 
 enum class LineEnd : std::uint8_t {
@@ -13,13 +15,13 @@ enum class LineEnd : std::uint8_t {
 };
 
 // Keys as in Emacs (libedit); a paste is taken as it stands, with its line breaks. Reads standard
-// input, draws on standard output; one at a time. While it lives SIGINT is to be caught
-// (CatchInterrupt) so that Ctrl-C reaches it, and it catches SIGWINCH and SIGCONT.
+// input, draws on standard output; one at a time. While it lives it catches SIGWINCH and SIGCONT.
 class LineEditor {
  public:
   // History is read from the file and added to it; "": none is kept. Faults of the file are
   // ignored.
-  explicit LineEditor(std::string history_path);
+  // `interrupt` outlives the editor.
+  LineEditor(std::string history_path, CatchInterrupt& interrupt);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;

@@ -80,7 +80,7 @@ Answer print_answer(ChatSession& chat, const std::string& user, const CatchInter
 }
 
 Repl::Repl(ChatSession& chat, const Environment& environment)
-    : chat_(chat), environment_(environment), editor_(history_path(environment)) {}
+    : chat_(chat), environment_(environment), editor_(history_path(environment), interrupt_) {}
 
 void Repl::greet() {
   const LoadedModel& model = chat_.model();
