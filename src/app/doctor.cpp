@@ -76,10 +76,12 @@ std::vector<FormatPlan> format_plans(const CpuOptions& options) {
   return plans;
 }
 
-std::string table_reason(const ModelChoice& choice, const Environment& environment, Isa isa) {
+std::string table_reason(const ModelChoice& choice, const Environment& environment) {
   if (!choice.isa.empty()) return "--isa asks for it";
   if (environment.isa) return "NAUTILE_ISA asks for it";
-  if (isa == Isa::amx) return "the best there is, and this CPU and its kernel can run it";
+  if (cpu_features().can(Isa::amx)) {
+    return "the best that has been tested on a CPU of its own; --isa amx runs the next one";
+  }
   return fmt::format("the best that this CPU can run; the next one lacks {}",
                      fmt::join(cpu_features().absent, ", "));
 }
@@ -184,7 +186,7 @@ void print_text(const MachineFacts& machine, const CpuOptions& options, const st
 ExitCode doctor(const DoctorOptions& options, const Environment& environment) {
   const CpuOptions cpu = cpu_options(options.model, environment);
   const MachineFacts machine = machine_facts();
-  const std::string reason = table_reason(options.model, environment, cpu.isa);
+  const std::string reason = table_reason(options.model, environment);
   const Ceilings ceilings = options.quick ? Ceilings() : measure(cpu);
   if (options.as_json) {
     print_json(machine, cpu, reason, options, ceilings);

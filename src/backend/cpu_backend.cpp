@@ -52,7 +52,10 @@ MatrixView matrix(const Weight& weight, std::int64_t index) {
 }
 
 CpuBackend::CpuBackend(const CpuOptions& options)
-    : kernels_(kernels::table(options.isa)),
+    : CpuBackend(options, kernels::table(options.isa)) {}
+
+CpuBackend::CpuBackend(const CpuOptions& options, const kernels::Kernels& table)
+    : kernels_(table),
       options_(options),
       pool_(options.threads),
       workspaces_(static_cast<std::size_t>(options.threads)) {}

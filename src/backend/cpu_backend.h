@@ -26,6 +26,8 @@ class Workspace {
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(const CpuOptions& options);
+  // On a table that kernels::table() does not know; it must outlive the backend.
+  CpuBackend(const CpuOptions& options, const kernels::Kernels& table);
 
   std::string describe() const override;
   int threads() const override { return pool_.threads(); }

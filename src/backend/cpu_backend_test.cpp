@@ -9,16 +9,28 @@
 #include <random>
 
 #include "base/cpu_features.h"
+#include "kernels/amx_testing.h"
 #include "kernels/quantize.h"
 
 namespace nautile {
 namespace {
 
-std::vector<Isa> tables() {
-  std::vector<Isa> list;
+struct Table {
+  std::string name;
+  const kernels::Kernels* kernels;
+
+  CpuBackend backend(int threads) const { return CpuBackend({kernels->isa, threads, {}}, *kernels); }
+};
+
+// Every table that this CPU can run; amx over emulated tiles as well.
+std::vector<Table> tables() {
+  std::vector<Table> list;
   for (int i = 0; i < kIsaCount; ++i) {
-    if (cpu_features().can(static_cast<Isa>(i))) list.push_back(static_cast<Isa>(i));
+    const Isa isa = static_cast<Isa>(i);
+    if (cpu_features().can(isa)) list.push_back({std::string(name(isa)), &kernels::table(isa)});
   }
+  const kernels::Kernels* emulated = kernels::testing::emulated_amx();
+  if (emulated) list.push_back({"amx, emulated", emulated});
   return list;
 }
 
@@ -91,9 +103,9 @@ TEST_P(Products, TablesAgreeAndRowsStandAlone) {
     const ComputeClass compute = static_cast<ComputeClass>(c);
     if (!runs(format, compute)) continue;
     const std::vector<float> expected = multiply(reference, w, x, m, compute);
-    for (Isa isa : tables()) {
-      SCOPED_TRACE(fmt::format("{} {} {}", info(format).name, name(compute), name(isa)));
-      CpuBackend one({isa, 1, {}});
+    for (const Table& table : tables()) {
+      SCOPED_TRACE(fmt::format("{} {} {}", info(format).name, name(compute), table.name));
+      CpuBackend one = table.backend(1);
       const std::vector<float> all = multiply(one, w, x, m, compute);
       for (std::size_t i = 0; i < all.size(); ++i) {
         if (compute == ComputeClass::f32 || compute == ComputeClass::i8) {
@@ -104,7 +116,7 @@ TEST_P(Products, TablesAgreeAndRowsStandAlone) {
         }
       }
       for (int threads : {2, 3, 4}) {
-        CpuBackend many({isa, threads, {}});
+        CpuBackend many = table.backend(threads);
         ASSERT_EQ(multiply(many, w, x, m, compute), all) << threads << " threads";
       }
       for (std::int64_t first = 0, count = 1; first + count <= m; first += count, ++count) {
@@ -126,10 +138,10 @@ TEST_P(Products, TransposedEqualsTheDefinition) {
   for (std::int64_t i = 0; i < cols; ++i) unit[static_cast<std::size_t>(i * cols + i)] = 1;
   CpuBackend reference({Isa::reference, 1, {}});
   const std::vector<float> values = multiply(reference, w, unit, cols, ComputeClass::f32);  // [cols, rows]
-  for (Isa isa : tables()) {
+  for (const Table& table : tables()) {
     std::vector<float> first;
     for (int threads : {1, 3}) {
-      CpuBackend backend({isa, threads, {}});
+      CpuBackend backend = table.backend(threads);
       std::vector<float> y(static_cast<std::size_t>(m * cols), NAN);
       const Product product{w.view, x.data(), static_cast<std::size_t>(rows), m, y.data(), static_cast<std::size_t>(cols)};
       backend.products_transposed({&product, 1});
@@ -175,8 +187,8 @@ TEST(Attention, EqualsTheDefinitionAndIgnoresCuttingAndThreads) {
     values.layer_offset = static_cast<std::size_t>(kv_heads * dims) * 4;
     return QuerySpan{first, count, first, keys, values};
   };
-  for (Isa isa : tables()) {
-    CpuBackend one({isa, 1, {}});
+  for (const Table& table : tables()) {
+    CpuBackend one = table.backend(1);
     std::vector<float> all(static_cast<std::size_t>(tokens * heads * value_dims));
     const QuerySpan everything = span(whole, tokens, 0, tokens);
     one.attend(q.data(), {&everything, 1}, shape, all.data());
@@ -199,14 +211,14 @@ TEST(Attention, EqualsTheDefinitionAndIgnoresCuttingAndThreads) {
       }
     }
     for (int threads : {1, 2, 3, 4}) {
-      CpuBackend many({isa, threads, {}});
+      CpuBackend many = table.backend(threads);
       std::vector<QuerySpan> cut;
       for (std::int64_t first = 0, count = 1; first < tokens; first += count, count = count * 2 + 1) {
         cut.push_back(span(addresses.data(), 16, first, std::min<std::int64_t>(count, tokens - first)));
       }
       std::vector<float> parts(all.size());
       many.attend(q.data(), cut, shape, parts.data());
-      ASSERT_EQ(parts, all) << name(isa) << " " << threads;
+      ASSERT_EQ(parts, all) << table.name << " " << threads;
     }
   }
 }

@@ -94,7 +94,7 @@ CpuFeatures detect() {
 }  // namespace
 
 Isa CpuFeatures::best() const {
-  for (int isa = kIsaCount - 1; isa > 0; --isa) {
+  for (int isa = static_cast<int>(Isa::avx512); isa > 0; --isa) {
     if (supports[isa]) return static_cast<Isa>(isa);
   }
   return Isa::reference;

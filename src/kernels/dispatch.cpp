@@ -1,6 +1,6 @@
 // dispatch.cpp — the only place that knows which tables exist. Tables are constant data: asking for
 // one runs no code of its instruction set.
-#include "kernels/kernels.h"
+#include "kernels/amx_tiles.h"
 
 namespace nautile::kernels {
 
@@ -8,12 +8,30 @@ namespace reference { extern const Kernels table; }
 namespace avx2 { extern const Kernels table; }
 namespace avx512 { extern const Kernels table; }
 
+Kernels with_tiles(const Kernels& base, const AmxTiles& tiles) {
+  Kernels table = base;
+  table.isa = Isa::amx;
+  table.panels.interleave_bf16 = tiles.interleave_bf16;
+  table.panels.interleave_bf16_rows = tiles.interleave_bf16_rows;
+  table.panels.interleave_i8 = tiles.interleave_i8;
+  table.panels.multiply_bf16 = tiles.multiply_bf16;
+  table.panels.multiply_i8 = tiles.multiply_i8;
+  table.panels.multiply_f8 = tiles.multiply_f8;
+  return table;
+}
+
+// Rows, attention, formats and class f32 are avx512's: tiles have nothing to offer them.
+static const Kernels& amx_table() {
+  static const Kernels table = with_tiles(avx512::table, amx::tiles);
+  return table;
+}
+
 const Kernels& table(Isa isa) {
   switch (isa) {
     case Isa::reference: return reference::table;
     case Isa::avx2: return avx2::table;
     case Isa::avx512: return avx512::table;
-    case Isa::amx: return avx512::table;
+    case Isa::amx: return amx_table();
   }
   return reference::table;
 }

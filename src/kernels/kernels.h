@@ -40,7 +40,8 @@ struct F32Panels {
   std::size_t stride;          // elements from panel to panel
 };
 
-// Class bf16: pairs (2k, 2k+1) in ascending k; inside a pair the table's own order.
+// Class bf16: pairs (2k, 2k+1) in ascending k; inside a pair the table's own order. The amx table
+// sums 32 columns, counted from the call's first, before it adds them to y (tile_amx.h).
 struct Bf16Input {
   const bf16* x;               // an odd count is followed by a zero
   std::size_t stride;
@@ -92,11 +93,13 @@ enum class F8Scale : std::uint8_t { any, power_of_two };
 struct PanelKernels {
   // From 16 rows (row stride `stride` elements; rows beyond `rows` count as zeros) to panel order.
   // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding; an odd last column is paired with zero.
+  // The amx table has its own order of BF16 (tile_amx.h), and fills up to 32 columns with zeros.
   void (*interleave_f32)(const float* x, std::size_t stride, int rows, int count, float* panel) noexcept;
   void (*interleave_bf16)(const float* x, std::size_t stride, int rows, int count, bf16* panel) noexcept;
   // The same from rows that are BF16 already (`stride` in elements).
   void (*interleave_bf16_rows)(const bf16* x, std::size_t stride, int rows, int count, bf16* panel) noexcept;
-  // Integers: the table's own order, i8_panel_bytes per value.
+  // Integers: the table's own order, i8_panel_bytes per value. A panel has room for a multiple of
+  // 64 columns.
   void (*interleave_i8)(const std::int8_t* q, std::size_t stride, int rows, int count, std::byte* panel) noexcept;
   int i8_panel_bytes;
   int i8_input_bytes;
