@@ -106,7 +106,7 @@ class PeakOperands {
   static constexpr std::size_t kPanel = static_cast<std::size_t>(kChunk) * kernels::kPanelRows;
 
   void pack_inputs() {
-    input_stride_ = static_cast<std::size_t>(kChunk * std::max(2, panels_.i8_input_bytes));
+    input_stride_ = static_cast<std::size_t>(kChunk * 2);
     inputs_.resize(kRows * input_stride_);
     for (std::size_t row = 0; row < kRows; ++row) {
       const float* x = x_.data() + row * kChunk;

@@ -102,7 +102,7 @@ class GemmRun {
       case ComputeClass::f32: break;
       case ComputeClass::bf16: input.value_stride = padded((cols + 1) / 2 * 4); break;
       case ComputeClass::i8:
-        input.value_stride = padded(cols * static_cast<std::size_t>(kernels_.panels.i8_input_bytes));
+        input.value_stride = padded(cols * kernels::kI8InputBytes);
         input.scale_stride = cols / 32;
         input.sums_stride = cols / 16;
         break;
@@ -330,7 +330,7 @@ class GemmRun {
         break;
       case ComputeClass::i8: {
         const kernels::FormatKernels& format = kernels_.format(product.w.format);
-        const kernels::I8Input x{values + at * static_cast<std::size_t>(panels.i8_input_bytes), input.value_stride,
+        const kernels::I8Input x{values + at * kernels::kI8InputBytes, input.value_stride,
                                  input.scale + first * input.scale_stride + at / 32, input.scale_stride,
                                  input.sums + first * input.sums_stride + at / 16, input.sums_stride};
         panels.multiply_i8(x, {buffers.panels, panel_stride(), buffers.scale,

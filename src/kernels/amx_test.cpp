@@ -212,11 +212,12 @@ TEST_P(AmxTable, I8EqualsTheAvx512TableToTheBit) {
         code = static_cast<std::int8_t>(std::max(-128, whole(129)) & 0xff);
       const std::vector<float> scale = draws(static_cast<std::size_t>(width * groups)),
                                offset = draws(scale.size());
-      std::vector<std::byte> x(static_cast<std::size_t>(shape.m * count));
+      std::vector<std::byte> x(static_cast<std::size_t>(shape.m * count * kI8InputBytes));
       std::vector<float> x_scale(static_cast<std::size_t>(shape.m * count / 32));
       std::vector<std::int32_t> sums(static_cast<std::size_t>(shape.m * count / 16));
       for (int i = 0; i < shape.m; ++i) {
-        panels().pack_i8(draws(static_cast<std::size_t>(count)).data(), count, x.data() + i * count,
+        panels().pack_i8(draws(static_cast<std::size_t>(count)).data(), count,
+                         x.data() + i * count * kI8InputBytes,
                          x_scale.data() + i * count / 32, sums.data() + i * count / 16);
       }
       const std::vector<float> before = draws(static_cast<std::size_t>(shape.m * width));
@@ -230,7 +231,7 @@ TEST_P(AmxTable, I8EqualsTheAvx512TableToTheBit) {
                                 count, panel.data() + p * room);
           }
           std::vector<float> y = before;
-          table.multiply_i8({x.data(), static_cast<std::size_t>(count), x_scale.data(),
+          table.multiply_i8({x.data(), static_cast<std::size_t>(count * kI8InputBytes), x_scale.data(),
                              static_cast<std::size_t>(count / 32), sums.data(),
                              static_cast<std::size_t>(count / 16)},
                             {panel.data(), static_cast<std::size_t>(room), scale.data(), offsets,

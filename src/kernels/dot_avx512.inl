@@ -121,11 +121,12 @@ struct FewRows {
                             std::size_t column, __m512* sum) {
     if constexpr (P < kBlock / 32) {
       // Eight rows are two results of add_four: rows j and j + 4 share a register.
-      __m512i input[M], eight[M][2];
+      __m512i high[M], low[M], eight[M][2];
 #pragma GCC unroll 2
       for (int i = 0; i < M; ++i) {
-        input[i] = _mm512_broadcast_i64x4(
-            load_codes(reinterpret_cast<const u8*>(x.q) + static_cast<std::size_t>(i) * x.q_stride + column + 32 * P));
+        const u8* q = reinterpret_cast<const u8*>(x.q) + static_cast<std::size_t>(i) * x.q_stride + 2 * column + 64 * P;
+        high[i] = _mm512_broadcast_i64x4(load_codes(q));
+        low[i] = _mm512_broadcast_i64x4(load_codes(q + 32));
       }
 #pragma GCC unroll 2
       for (int e = 0; e < 2; ++e) {
@@ -135,7 +136,10 @@ struct FewRows {
           const __m256i a = F::template codes<P>(rows.row[8 * e + j] + byte), b = F::template codes<P>(rows.row[8 * e + 4 + j] + byte);
           const __m512i codes = _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1), _mm512_set1_epi8(-128));
 #pragma GCC unroll 2
-          for (int i = 0; i < M; ++i) dots[i][j] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, input[i]);
+          for (int i = 0; i < M; ++i) {
+            const __m512i first = _mm512_dpbusd_epi32(_mm512_setzero_si512(), codes, high[i]);
+            dots[i][j] = _mm512_dpbusd_epi32(_mm512_slli_epi32(first, 8), codes, low[i]);
+          }
         }
 #pragma GCC unroll 2
         for (int i = 0; i < M; ++i) eight[i][e] = add_four(dots[i][0], dots[i][1], dots[i][2], dots[i][3]);

@@ -182,22 +182,30 @@ struct TileI8 {
         const std::int32_t* s = input.sums + (first + static_cast<std::size_t>(i)) * input.sums_stride;
         input_sum[i] = G == 32 ? s[2 * g] + s[2 * g + 1] : s[g];
 #pragma GCC unroll 8
-        for (int c = 0; c < P * kRegs; ++c) dots[i][c] = start_i8(input_sum[i]);
+        for (int c = 0; c < P * kRegs; ++c) dots[i][c] = start_i8();
       }
-#pragma GCC unroll 16
-      for (int k = 0; k < kLanes; ++k) {
-        IntVec row[P * kRegs];
+#pragma GCC unroll 2
+      for (int digit = 0; digit < kDigits; ++digit) {
 #pragma GCC unroll 8
-        for (int c = 0; c < P * kRegs; ++c) {
-          row[c] = load_lanes(w + static_cast<std::size_t>(c / kRegs) * panels.q_stride +
-                              (g * kLanes + k) * 64 + c % kRegs * 32);
+        for (int i = 0; i < M && digit > 0; ++i) {
+#pragma GCC unroll 8
+          for (int c = 0; c < P * kRegs; ++c) dots[i][c] = next_digit(dots[i][c]);
         }
+#pragma GCC unroll 16
+        for (int k = 0; k < kLanes; ++k) {
+          IntVec row[P * kRegs];
 #pragma GCC unroll 8
-        for (int i = 0; i < M; ++i) {
-          const IntVec value =
-              splat_lane(x + static_cast<std::size_t>(i) * input.q_stride + (g * kLanes + k) * 4);
+          for (int c = 0; c < P * kRegs; ++c) {
+            row[c] = load_lanes(w + static_cast<std::size_t>(c / kRegs) * panels.q_stride +
+                                (g * kLanes + k) * 64 + c % kRegs * 32);
+          }
 #pragma GCC unroll 8
-          for (int c = 0; c < P * kRegs; ++c) dots[i][c] = dot_i8(dots[i][c], row[c], value);
+          for (int i = 0; i < M; ++i) {
+            const IntVec value =
+                splat_lane(x + static_cast<std::size_t>(i) * input.q_stride + input_at<G>(g, digit, k));
+#pragma GCC unroll 8
+            for (int c = 0; c < P * kRegs; ++c) dots[i][c] = dot_i8(dots[i][c], row[c], value);
+          }
         }
       }
 #pragma GCC unroll 8
@@ -208,7 +216,7 @@ struct TileI8 {
         for (int c = 0; c < P * kRegs; ++c) {
           const std::size_t at = (panel + static_cast<std::size_t>(c / kRegs)) * panels.scale_stride +
                                  static_cast<std::size_t>(g * kPanelRows + c % kRegs * Vec::kWidth);
-          Vec sum = fma(to_float(dots[i][c]), load(panels.scale + at) * splat(sx), sums.at[i][c]);
+          Vec sum = fma(to_float(finish_i8(dots[i][c], input_sum[i])), load(panels.scale + at) * splat(sx), sums.at[i][c]);
           if (panels.offset) {
             sum = fma(load(panels.offset + at), splat(sx * static_cast<float>(input_sum[i])), sum);
           }

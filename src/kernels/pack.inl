@@ -12,13 +12,13 @@ static void pack_i8(const float* x, int count, std::byte* q, float* scale, std::
     Vec top = splat(0);
     for (int c = 0; c < 32; c += w) top = max(top, abs(load(block + c)));
     const float amax = reduce_max(top);
-    const Vec inverse = splat(amax > 0 ? 127.0f / amax : 0.0f);
-    scale[g] = amax / 127.0f;
+    const Vec inverse = splat(amax > 0 ? kI8InputMax / amax : 0.0f);
+    scale[g] = amax / kI8InputMax;
     for (int half = 0; half < 2; ++half) {
       Vec total = splat(0);
       for (int c = 16 * half; c < 16 * half + 16; c += w) {
         const Vec whole = round(load(block + c) * inverse);
-        store_i8(q + (32 * g + c) * kI8InputBytes, whole);
+        store_input(q + 32 * g * kI8InputBytes, c, whole);
         total = total + whole;
       }
       sums[2 * g + half] = reduce_add_whole(total);

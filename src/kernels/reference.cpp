@@ -97,8 +97,8 @@ void pack_i8(const float* x, int count, std::byte* q, float* scale, std::int32_t
   for (int g = 0; g < count / 32; ++g) {
     float amax = 0;
     for (int c = 0; c < 32; ++c) amax = std::fmax(amax, std::fabs(x[32 * g + c]));
-    scale[g] = amax / 127.0f;
-    const float inverse = amax > 0 ? 127.0f / amax : 0.0f;
+    scale[g] = amax / kI8InputMax;
+    const float inverse = amax > 0 ? kI8InputMax / amax : 0.0f;
     sums[2 * g] = sums[2 * g + 1] = 0;
     for (int c = 0; c < 32; ++c) {
       const std::int16_t value = static_cast<std::int16_t>(std::nearbyint(x[32 * g + c] * inverse));
@@ -229,7 +229,7 @@ const Kernels table = {
              .rope_pairs = rope_pairs, .rope_halves = rope_halves, .to_bf16 = row_to_bf16, .from_bf16 = row_from_bf16},
     .panels = {.interleave_f32 = interleave_f32, .interleave_bf16 = interleave_pairs<float>,
                .interleave_bf16_rows = interleave_pairs<bf16>, .interleave_i8 = interleave_i8,
-               .i8_panel_bytes = 2, .i8_input_bytes = 2,
+               .i8_panel_bytes = 2,
                .pack_bf16 = pack_bf16, .pack_i8 = pack_i8, .pack_f8 = pack_f8,
                .multiply_f32 = multiply_f32, .multiply_bf16 = multiply_bf16, .multiply_i8 = multiply_i8,
                .multiply_f8 = multiply_f8},

@@ -7,7 +7,7 @@ static constexpr RowKernels kRowTable = {
 static constexpr PanelKernels kPanelTable = {
     .interleave_f32 = interleave_f32, .interleave_bf16 = interleave_bf16,
     .interleave_bf16_rows = interleave_bf16_rows, .interleave_i8 = interleave_i8,
-    .i8_panel_bytes = 4 / kI8PerLane, .i8_input_bytes = kI8InputBytes,
+    .i8_panel_bytes = 4 / kI8PerLane,
     .pack_bf16 = pack_bf16, .pack_i8 = pack_i8, .pack_f8 = pack_f8,
     .multiply_f32 = multiply<TileF32>, .multiply_bf16 = multiply<TileBf16>,
     .multiply_i8 = multiply<TileI8>, .multiply_f8 = multiply<TileF8>};

@@ -61,15 +61,18 @@ static void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, in
   }
 }
 
-// Signed bytes, four to a lane; the count is a multiple of four.
-struct LanesOfBytes {
+// One digit of inputs of class i8: eight lanes every 64 bytes (see store_input).
+struct DigitLanes {
   const std::byte* q;
   std::size_t stride;
+  __m256i eight(int row, int first) const {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q + at_row(row, stride) + 8 * first));
+  }
   __m512i lanes(int row, int first) const {
-    return _mm512_loadu_si512(q + at_row(row, stride) + 4 * first);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(eight(row, first)), eight(row, first + 8), 1);
   }
   __m512i lanes_n(int row, int first, int n) const {
-    return _mm512_maskz_loadu_epi32(first_lanes(n), q + at_row(row, stride) + 4 * first);
+    return n == 16 ? lanes(row, first) : _mm512_zextsi256_si512(eight(row, first));
   }
   static __m512i nothing() { return _mm512_setzero_si512(); }
 };
@@ -83,6 +86,7 @@ struct Span {
 // Up to 32 input rows as two halves of B: [lane][16 rows]. Scales by group (i8) or slab (f8).
 struct InputBlock {
   alignas(64) std::byte b[2][kChunk / 2 * 64];
+  alignas(64) std::byte low[2][kChunk / 4 * 64];  // i8: the low digits; b has the high ones
   alignas(64) float scale[kChunk / 16][2][kHalf];
   alignas(64) float scaled_sum[kChunk / 16][2][kHalf];  // scale·float(Σq)
 };
@@ -153,18 +157,18 @@ static inline void each_tile(Op op) {
 // the halves.
 template <int P, int Q>
 static inline void load_operands(Tiles& tiles, const std::byte* a, std::size_t a_stride,
-                                 const InputBlock& block, int b) {
+                                 const std::byte (*inputs)[kChunk / 2 * 64], int b) {
   tiles.template load_weights<0>(a, 64);
   if constexpr (P == 2) tiles.template load_weights<1>(a + a_stride, 64);
-  tiles.template load_inputs<0>(block.b[0] + b, 64);
-  if constexpr (Q == 2) tiles.template load_inputs<1>(block.b[1] + b, 64);
+  tiles.template load_inputs<0>(inputs[0] + b, 64);
+  if constexpr (Q == 2) tiles.template load_inputs<1>(inputs[1] + b, 64);
 }
 
 template <int P, int Q>
 static inline void add_pairs(Tiles& tiles, const std::byte* a, std::size_t a_stride,
                              const InputBlock& block, int first, int end) {
   for (int t = first; t < end; ++t) {
-    load_operands<P, Q>(tiles, a + t * kTileBytes, a_stride, block, t * kTileBytes);
+    load_operands<P, Q>(tiles, a + t * kTileBytes, a_stride, block.b, t * kTileBytes);
     each_tile<P, Q>([&]<int p, int q>() { tiles.template dot_bf16<p, q>(); });
   }
 }
@@ -241,8 +245,9 @@ struct TileI8 {
 
   static void pack(const Input& x, const Span& span, InputBlock& block) {
     each_half(span, [&](int half, int row, int rows) {
-      interleave_lanes(LanesOfBytes{x.q + at_row(row, x.q_stride) + span.column, x.q_stride}, rows,
-                       span.columns / 4, block.b[half]);
+      const std::byte* q = x.q + at_row(row, x.q_stride) + span.column * kI8InputBytes;
+      interleave_lanes(DigitLanes{q, x.q_stride}, rows, span.columns / 4, block.b[half]);
+      interleave_lanes(DigitLanes{q + 32, x.q_stride}, rows, span.columns / 4, block.low[half]);
       for (int g = 0; g * G < span.columns; ++g) {
         const std::size_t column = static_cast<std::size_t>(span.column + g * G);
         for (int i = 0; i < kHalf; ++i) {
@@ -263,18 +268,23 @@ struct TileI8 {
   static inline void add(Tiles& tiles, const InputBlock& block, const Panels& w, int panel,
                          const Span& span, Sums<P, Q>& sums) {
     const std::byte* a = w.q + at_row(panel, w.q_stride) + span.column * kPanelRows;
-    alignas(64) std::int32_t dots[P][Q][kPanelRows][kHalf];
+    alignas(64) std::int32_t high[P][Q][kPanelRows][kHalf], low[P][Q][kPanelRows][kHalf];
     for (int g = 0; g * G < span.columns; ++g) {
       each_tile<P, Q>([&]<int p, int q>() { tiles.template clear_sums<p, q>(); });
-      load_operands<P, Q>(tiles, a + g * G / 64 * kTileBytes + g * G % 64, w.q_stride, block,
+      load_operands<P, Q>(tiles, a + g * G / 64 * kTileBytes + g * G % 64, w.q_stride, block.b,
                           g * G * kHalf);
       each_tile<P, Q>([&]<int p, int q>() { tiles.template dot_i8<p, q>(); });
-      each_tile<P, Q>([&]<int p, int q>() { tiles.template store_sums<p, q>(dots[p][q], 64); });
+      each_tile<P, Q>([&]<int p, int q>() { tiles.template store_sums<p, q>(high[p][q], 64); });
+      each_tile<P, Q>([&]<int p, int q>() { tiles.template clear_sums<p, q>(); });
+      tiles.template load_inputs<0>(block.low[0] + g * G * kHalf, 64);
+      if constexpr (Q == 2) tiles.template load_inputs<1>(block.low[1] + g * G * kHalf, 64);
+      each_tile<P, Q>([&]<int p, int q>() { tiles.template dot_i8<p, q>(); });
+      each_tile<P, Q>([&]<int p, int q>() { tiles.template store_sums<p, q>(low[p][q], 64); });
       for (int p = 0; p < P; ++p) {
         const std::size_t at = at_row(panel + p, w.scale_stride) +
                                static_cast<std::size_t>((span.column / G + g) * kPanelRows);
         for (int q = 0; q < Q; ++q) {
-          chain(dots[p][q], w.scale + at, w.offset ? w.offset + at : nullptr,
+          chain(high[p][q], low[p][q], w.scale + at, w.offset ? w.offset + at : nullptr,
                 load(block.scale[g][q]), load(block.scaled_sum[g][q]), sums.at[p][q]);
         }
       }
@@ -283,11 +293,13 @@ struct TileI8 {
 
  private:
   // One group of 16 weight rows with 16 input rows: the floating-point steps of I8Panels.
-  static inline void chain(const std::int32_t (*dots)[kHalf], const float* scale,
+  static inline void chain(const std::int32_t (*high)[kHalf], const std::int32_t (*low)[kHalf],
+                           const float* scale,
                            const float* offset, Vec input_scale, Vec scaled_sum,
                            float (*sums)[kHalf]) {
     for (int r = 0; r < kPanelRows; ++r) {
-      const Vec dot = to_float(load_lanes(dots[r]));
+      const __m512i both = _mm512_slli_epi32(load_lanes(high[r]).v, 8);
+      const Vec dot = to_float({_mm512_add_epi32(both, load_lanes(low[r]).v)});
       Vec sum = fma(dot, splat(scale[r]) * input_scale, load(sums[r]));
       if (offset) sum = fma(splat(offset[r]), scaled_sum, sum);
       store(sums[r], sum);

@@ -7,7 +7,6 @@ struct IntVec {
   __m256i v;
 };
 static constexpr int kI8PerLane = 2;
-static constexpr int kI8InputBytes = 2;
 static constexpr int kTilePanels = 1, kRowsF = 5, kRowsI = 2;  // sixteen registers
 
 static inline IntVec load_lanes(const void* p) {
@@ -25,7 +24,15 @@ static inline Vec high_bf16(IntVec x) {
 static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
   return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), acc));
 }
-static inline IntVec start_i8(std::int32_t) { return {_mm256_setzero_si256()}; }
+static constexpr int kDigits = 1;
+static inline IntVec start_i8() { return {_mm256_setzero_si256()}; }
+static inline IntVec next_digit(IntVec dot) { return dot; }
+static inline IntVec finish_i8(IntVec dot, std::int32_t) { return dot; }
+// Bytes from a row's inputs to lane k of group g (G columns).
+template <int G>
+static inline int input_at(int g, int, int k) {
+  return g * G * 2 + 4 * k;
+}
 static inline IntVec dot_i8(IntVec acc, IntVec w, IntVec x) {
   return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(w.v, x.v))};
 }

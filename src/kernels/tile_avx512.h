@@ -6,7 +6,6 @@ struct IntVec {
   __m512i v;
 };
 static constexpr int kI8PerLane = 4;
-static constexpr int kI8InputBytes = 1;
 // Accumulators: kRowsF·4 panels for sums, kRowsI·4 for integer sums beside float sums (32 registers).
 static constexpr int kTilePanels = 4, kRowsF = 6, kRowsI = 3;
 
@@ -23,8 +22,19 @@ static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
 #endif
   return {_mm512_dpbf16_ps(acc.v, (__m512bh)x.v, (__m512bh)w.v)};
 }
-// VPDPBUSD wants unsigned by signed: panels hold q + 128, and the sum starts at -128·Σx.
-static inline IntVec start_i8(std::int32_t input_sum) { return {_mm512_set1_epi32(-128 * input_sum)}; }
+// VPDPBUSD wants unsigned by signed: panels hold q + 128, and 128·Σx is taken away at the end. Inputs
+// are two digits: the products with the high ones, times 256, then those with the low ones.
+static constexpr int kDigits = 2;
+static inline IntVec start_i8() { return {_mm512_setzero_si512()}; }
+static inline IntVec next_digit(IntVec dot) { return {_mm512_slli_epi32(dot.v, 8)}; }
+static inline IntVec finish_i8(IntVec dot, std::int32_t input_sum) {
+  return {_mm512_sub_epi32(dot.v, _mm512_set1_epi32(128 * input_sum))};
+}
+// Bytes from a row's inputs to lane k of group g (G columns) in a digit.
+template <int G>
+static inline int input_at(int g, int digit, int k) {
+  return g * G / 32 * 64 + g * G % 32 + 32 * digit + 4 * k;
+}
 static inline IntVec dot_i8(IntVec acc, IntVec w, IntVec x) {
   return {_mm512_dpbusd_epi32(acc.v, w.v, x.v)};
 }

@@ -75,10 +75,10 @@ static inline void store_bf16_n(bf16* p, Vec x, int n) {
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-// Eight floats that are whole numbers in [-128, 127], as 16-bit integers.
-static inline void store_i8(std::byte* p, Vec x) {
+// Eight inputs of class i8 from column c of a group, as 16-bit integers.
+static inline void store_input(std::byte* group, int c, Vec x) {
   const __m256i whole = _mm256_cvtps_epi32(x.v);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p),
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(group + 2 * c),
                    _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
 }
 static inline std::int32_t reduce_add_whole(Vec x) {

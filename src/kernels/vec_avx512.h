@@ -59,9 +59,13 @@ static inline void store_bf16_n(bf16* p, Vec x, int n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), round_to_bf16(x));
 }
 
-// Sixteen floats that are whole numbers in [-128, 127], as bytes.
-static inline void store_i8(std::byte* p, Vec x) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x.v)));
+// Sixteen inputs of class i8 from column c of a group: high digits in the group's first 32 bytes, low
+// digits in the other 32; x = 256·high + low.
+static inline void store_input(std::byte* group, int c, Vec x) {
+  const __m512i whole = _mm512_cvtps_epi32(x.v);
+  const __m512i high = _mm512_srai_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(128)), 8);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(group + c), _mm512_cvtepi32_epi8(high));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(group + 32 + c), _mm512_cvtepi32_epi8(whole));  // low byte
 }
 static inline std::int32_t reduce_add_whole(Vec x) {
   return _mm512_reduce_add_epi32(_mm512_cvtps_epi32(x.v));
