@@ -7,11 +7,11 @@
 
 namespace nautile {
 
-// Sums are F32 in every class. Inputs and weights enter the product as:
+// Sums are F32 in every class (i8: whole numbers inside a group). Inputs and weights enter the product as:
 enum class ComputeClass : std::uint8_t {
   f32,     // both F32
   bf16,    // both rounded to BF16 (quantized weights are dequantized to F32 first)
-  i8,      // weights as stored integers; inputs quantized to 8 bits per 32 columns; integer sums
+  i8,      // weights as stored integers; inputs as 16-bit whole numbers, a scale per 32 columns
   fp8dyn,  // F8_E4M3 weights; inputs quantized to E4M3 per 128 columns (DeepSeek-V3 report §3.3)
 };
 inline constexpr int kComputeClassCount = 4;
