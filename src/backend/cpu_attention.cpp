@@ -142,28 +142,56 @@ class AttentionRun {
       if (b.valid[i] > 0) from = std::min(from, i);
     }
     if (from == rows) return;
-    const kernels::FormatKernels& key_format = kernels_.format(shape_.key_format);
-    const kernels::FormatKernels& value_format = kernels_.format(shape_.value_format);
-    for (int j = 0; j < count; ++j) {
-      const std::byte* key = task.span->keys.row(first + j) + static_cast<std::size_t>(task.head) * shape_.key_head_bytes;
-      const std::byte* value = task.span->values.row(first + j) + static_cast<std::size_t>(task.head) * shape_.value_head_bytes;
-      key_format.f32(key, d, b.keys + j * d);
-      value_format.f32(value, v, b.values + j * v);
-    }
-    const int panels = (count + kPanelRows - 1) / kPanelRows;
-    const std::size_t panel = static_cast<std::size_t>(d) * kPanelRows;
-    for (int p = 0; p < panels; ++p) {
-      kernels_.panels.interleave_f32(b.keys + p * kPanelRows * d, static_cast<std::size_t>(d),
-                                     std::min(kPanelRows, count - p * kPanelRows), d, b.panels + static_cast<std::size_t>(p) * panel);
-    }
     const int active = rows - from;
     float* scores = b.scores + from * kKeyBlock;
     std::memset(scores, 0, static_cast<std::size_t>(active * kKeyBlock) * sizeof(float));
-    kernels_.panels.multiply_f32({b.q + from * d, static_cast<std::size_t>(d)}, {b.panels, panel},
-                                 {active, panels, d, static_cast<std::size_t>(kKeyBlock)}, scores);
+    score(task, first, count, {b.q + from * d, static_cast<std::size_t>(d)}, active, b, scores);
     kernels_.attention.softmax_block(scores, kKeyBlock, active, b.valid + from, shape_.scale, b.max + from, b.sum + from, b.factor + from);
-    kernels_.attention.mix(scores, kKeyBlock, active, b.factor + from, b.values, static_cast<std::size_t>(v), count, v,
-                           b.mixed + from * v, static_cast<std::size_t>(v));
+    const std::byte* value = row_at(task.span->values, first, task.head, shape_.value_head_bytes);
+    const std::size_t width = static_cast<std::size_t>(v);
+    if (shape_.value_format == Format::bf16 && together(task.span->values, first, count)) {
+      kernels_.attention.mix_bf16(scores, kKeyBlock, active, b.factor + from, reinterpret_cast<const bf16*>(value),
+                                  task.span->values.row_bytes / 2, count, v, b.mixed + from * v, width);
+      return;
+    }
+    for (int j = 0; j < count; ++j) {
+      kernels_.format(shape_.value_format).f32(row_at(task.span->values, first + j, task.head, shape_.value_head_bytes), v, b.values + j * v);
+    }
+    kernels_.attention.mix(scores, kKeyBlock, active, b.factor + from, b.values, width, count, v, b.mixed + from * v, width);
+  }
+
+  static const std::byte* row_at(const KvRows& rows, std::int64_t position, int head, std::size_t head_bytes) {
+    return rows.row(position) + static_cast<std::size_t>(head) * head_bytes;
+  }
+  // Whether `count` rows from `first` lie in one page, one behind the other.
+  static bool together(const KvRows& rows, std::int64_t first, int count) { return first % rows.page_tokens + count <= rows.page_tokens; }
+
+  // scores += q · keysᵀ for keys [first, first + count). BF16 keys go to the panel as they lie; both
+  // ways give the same bits.
+  void score(const Task& task, std::int64_t first, int count, const kernels::F32Input& q, int active, const Buffers& b, float* scores) const {
+    const int d = shape_.key_dims, panels = (count + kPanelRows - 1) / kPanelRows;
+    const std::size_t panel = static_cast<std::size_t>(d) * kPanelRows;
+    const kernels::TileShape tile{active, panels, d, static_cast<std::size_t>(kKeyBlock)};
+    const KvRows& keys = task.span->keys;
+    const auto in_panel = [&](int p) { return std::min(kPanelRows, count - p * kPanelRows); };
+    if (shape_.key_format == Format::bf16 && d % 2 == 0 && together(keys, first, count)) {
+      bf16* halves = reinterpret_cast<bf16*>(b.panels);
+      for (int p = 0; p < panels; ++p) {
+        const std::byte* rows = row_at(keys, first + p * kPanelRows, task.head, shape_.key_head_bytes);
+        kernels_.panels.interleave_bf16_rows(reinterpret_cast<const bf16*>(rows), keys.row_bytes / 2, in_panel(p), d,
+                                             halves + static_cast<std::size_t>(p) * panel);
+      }
+      kernels_.panels.multiply_f32_bf16(q, {halves, panel}, tile, scores);
+      return;
+    }
+    for (int j = 0; j < count; ++j) {
+      kernels_.format(shape_.key_format).f32(row_at(keys, first + j, task.head, shape_.key_head_bytes), d, b.keys + j * d);
+    }
+    for (int p = 0; p < panels; ++p) {
+      kernels_.panels.interleave_f32(b.keys + p * kPanelRows * d, static_cast<std::size_t>(d), in_panel(p), d,
+                                     b.panels + static_cast<std::size_t>(p) * panel);
+    }
+    kernels_.panels.multiply_f32(q, {b.panels, panel}, tile, scores);
   }
 
   CpuBackend& backend_;

@@ -46,9 +46,14 @@ static void softmax_block(float* scores, std::size_t stride, int m, const int* v
   }
 }
 
+static inline Vec value_at_lane(const float* v) { return load(v); }
+static inline Vec value_at_lane(const bf16* v) { return load_bf16(v); }
+static inline Vec value_at_lane_n(const float* v, int n) { return load_n(v, n); }
+static inline Vec value_at_lane_n(const bf16* v, int n) { return load_bf16_n(v, n); }
+
 // R rows of p against the same values, C registers of columns at once.
-template <int R, int C>
-static inline void mix_tile(const float* p, std::size_t p_stride, const float* factor, const float* v,
+template <int R, int C, class Value>
+static inline void mix_tile(const float* p, std::size_t p_stride, const float* factor, const Value* v,
                             std::size_t v_stride, int keys, float* out, std::size_t out_stride) {
   constexpr int w = Vec::kWidth;
   Vec acc[R][C];
@@ -62,7 +67,7 @@ static inline void mix_tile(const float* p, std::size_t p_stride, const float* f
   for (int j = 0; j < keys; ++j) {
     Vec row[C];
 #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) row[c] = load(v + static_cast<std::size_t>(j) * v_stride + c * w);
+    for (int c = 0; c < C; ++c) row[c] = value_at_lane(v + static_cast<std::size_t>(j) * v_stride + c * w);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const Vec weight = splat(p[static_cast<std::size_t>(r) * p_stride + static_cast<std::size_t>(j)]);
@@ -78,17 +83,18 @@ static inline void mix_tile(const float* p, std::size_t p_stride, const float* f
 }
 
 // The last columns, fewer than a register.
-static inline void mix_tail(const float* p, const float* factor, const float* v, std::size_t v_stride,
+template <class Value>
+static inline void mix_tail(const float* p, const float* factor, const Value* v, std::size_t v_stride,
                             int keys, int n, float* out) {
   Vec acc = load_n(out, n) * splat(*factor);
   for (int j = 0; j < keys; ++j) {
-    acc = fma(splat(p[j]), load_n(v + static_cast<std::size_t>(j) * v_stride, n), acc);
+    acc = fma(splat(p[j]), value_at_lane_n(v + static_cast<std::size_t>(j) * v_stride, n), acc);
   }
   store_n(out, acc, n);
 }
 
-template <int R>
-static inline void mix_rows(const float* p, std::size_t p_stride, const float* factor, const float* v,
+template <int R, class Value>
+static inline void mix_rows(const float* p, std::size_t p_stride, const float* factor, const Value* v,
                             std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) {
   constexpr int w = Vec::kWidth;
   int c = 0;
@@ -105,7 +111,8 @@ static inline void mix_rows(const float* p, std::size_t p_stride, const float* f
   }
 }
 
-static void mix(const float* p, std::size_t p_stride, int m, const float* factor, const float* v,
+template <class Value>
+static void mix(const float* p, std::size_t p_stride, int m, const float* factor, const Value* v,
                 std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept {
   constexpr int kRows = Vec::kWidth == 16 ? 6 : 2;  // as many accumulators as registers allow
   int i = 0;

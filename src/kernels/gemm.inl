@@ -95,6 +95,39 @@ struct TileF32 {
   }
 };
 
+// F32 inputs with BF16 panels: the low half of a lane is the even column.
+struct TileF32Bf16 {
+  using Input = F32Input;
+  using Panels = Bf16Panels;
+  static constexpr int kRows = kRowsF - 2;  // two registers of widened weights beside the sums
+
+  template <int M, int P>
+  static inline void run(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
+                         const TileShape& shape, float* y) {
+    const float* x = input.x + first * input.stride;
+    const bf16* w = panels.w + panel * panels.stride;
+    Sums<M, P> sums;
+    sums.read(y, shape.y_stride);
+    for (int k = 0; k < shape.count; k += 2) {
+      IntVec row[P * kRegs];
+#pragma GCC unroll 8
+      for (int c = 0; c < P * kRegs; ++c) {
+        row[c] = load_lanes(w + static_cast<std::size_t>(c / kRegs) * panels.stride + k * kPanelRows + c % kRegs * 16);
+      }
+#pragma GCC unroll 8
+      for (int i = 0; i < M; ++i) {
+        const float* pair = x + static_cast<std::size_t>(i) * input.stride + k;
+        const Vec even = splat(pair[0]), odd = splat(pair[1]);
+#pragma GCC unroll 8
+        for (int c = 0; c < P * kRegs; ++c) {
+          sums.at[i][c] = fma(odd, high_bf16(row[c]), fma(even, low_bf16(row[c]), sums.at[i][c]));
+        }
+      }
+    }
+    sums.write(y, shape.y_stride);
+  }
+};
+
 struct TileBf16 {
   using Input = Bf16Input;
   using Panels = Bf16Panels;

@@ -116,6 +116,9 @@ struct PanelKernels {
 
   void (*multiply_f32)(const F32Input& x, const F32Panels& panels, const TileShape& shape,
                        float* y) noexcept;
+  // Class f32 with weights that are BF16 already: the same sums to the bit. count is even.
+  void (*multiply_f32_bf16)(const F32Input& x, const Bf16Panels& panels, const TileShape& shape,
+                            float* y) noexcept;
   void (*multiply_bf16)(const Bf16Input& x, const Bf16Panels& panels, const TileShape& shape,
                         float* y) noexcept;
   void (*multiply_i8)(const I8Input& x, const I8Panels& panels, const TileShape& shape, float* y) noexcept;
@@ -148,6 +151,9 @@ struct AttentionKernels {
   // out[i][c] = factor[i]·out[i][c] + Σ_j p[i][j]·v[j][c], j ascending, c < cols.
   void (*mix)(const float* p, std::size_t p_stride, int m, const float* factor, const float* v,
               std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept;
+  // The same from BF16 values.
+  void (*mix_bf16)(const float* p, std::size_t p_stride, int m, const float* factor, const bf16* v,
+                   std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept;
 };
 
 struct Kernels {

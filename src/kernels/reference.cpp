@@ -147,6 +147,14 @@ float dot_pairs(const bf16* x, const bf16* w, std::size_t lane, std::size_t coun
   return sum;
 }
 
+void multiply_f32_bf16(const F32Input& x, const Bf16Panels& w, const TileShape& shape, float* y) noexcept {
+  each_output(shape, y, [&](std::size_t i, std::size_t p, std::size_t lane, float& sum) {
+    for (std::size_t k = 0; k < static_cast<std::size_t>(shape.count); ++k) {
+      sum = std::fma(x.x[i * x.stride + k], to_float(w.w[p * w.stride + (k / 2 * kR + lane) * 2 + k % 2]), sum);
+    }
+  });
+}
+
 void multiply_bf16(const Bf16Input& x, const Bf16Panels& w, const TileShape& shape, float* y) noexcept {
   each_output(shape, y, [&](std::size_t i, std::size_t p, std::size_t lane, float& sum) {
     sum = dot_pairs(x.x + i * x.stride, w.w + p * w.stride, lane, static_cast<std::size_t>(shape.count), sum);
@@ -205,13 +213,17 @@ void softmax_block(float* scores, std::size_t stride, int m, const int* valid, f
   }
 }
 
-void mix(const float* p, std::size_t p_stride, int m, const float* factor, const float* v, std::size_t v_stride,
+float widened(float x) { return x; }
+float widened(bf16 x) { return to_float(x); }
+
+template <class Value>
+void mix(const float* p, std::size_t p_stride, int m, const float* factor, const Value* v, std::size_t v_stride,
          int keys, int cols, float* out, std::size_t out_stride) noexcept {
   for (std::size_t i = 0; i < static_cast<std::size_t>(m); ++i) {
     for (std::size_t c = 0; c < static_cast<std::size_t>(cols); ++c) {
       float sum = out[i * out_stride + c] * factor[i];
       for (std::size_t j = 0; j < static_cast<std::size_t>(keys); ++j) {
-        sum = std::fma(p[i * p_stride + j], v[j * v_stride + c], sum);
+        sum = std::fma(p[i * p_stride + j], widened(v[j * v_stride + c]), sum);
       }
       out[i * out_stride + c] = sum;
     }
@@ -231,9 +243,9 @@ const Kernels table = {
                .interleave_bf16_rows = interleave_pairs<bf16>, .interleave_i8 = interleave_i8,
                .i8_panel_bytes = 2,
                .pack_bf16 = pack_bf16, .pack_i8 = pack_i8, .pack_f8 = pack_f8,
-               .multiply_f32 = multiply_f32, .multiply_bf16 = multiply_bf16, .multiply_i8 = multiply_i8,
+               .multiply_f32 = multiply_f32, .multiply_f32_bf16 = multiply_f32_bf16, .multiply_bf16 = multiply_bf16, .multiply_i8 = multiply_i8,
                .multiply_f8 = multiply_f8},
-    .attention = {.softmax_block = softmax_block, .mix = mix},
+    .attention = {.softmax_block = softmax_block, .mix = mix<float>, .mix_bf16 = mix<bf16>},
     .formats = kFormatTable};
 
 }  // namespace nautile::kernels::reference

@@ -15,6 +15,10 @@ static inline IntVec splat_lane(const void* p) {
   __builtin_memcpy(&lane, p, 4);
   return {_mm512_set1_epi32(lane)};
 }
+static inline Vec low_bf16(IntVec x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(x.v, 16))}; }
+static inline Vec high_bf16(IntVec x) {
+  return {_mm512_castsi512_ps(_mm512_and_si512(x.v, _mm512_set1_epi32(-65536)))};
+}
 static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
   // clang 16 recurses without end when it looks through the cast of a broadcast to BF16; this hides
   // the broadcast, and costs no instruction.
