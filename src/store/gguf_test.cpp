@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -181,7 +182,7 @@ TEST(Gguf, RefusesTensorsThatShareANameOrBytes) {
 class Split : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "nautile_split/";
+    folder_ = ::testing::TempDir() + "nautile_split_" + std::to_string(::getpid()) + "/";
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }

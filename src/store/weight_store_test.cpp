@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -22,7 +23,7 @@ using ::testing::Not;
 class Folder : public ::testing::Test {
  protected:
   void SetUp() override {
-    path_ = ::testing::TempDir() + "nautile_weight_store";
+    path_ = ::testing::TempDir() + "nautile_weight_store_" + std::to_string(::getpid());
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
