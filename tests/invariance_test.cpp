@@ -1,4 +1,5 @@
-// A row's numbers depend on the row: not on chunks, pages, company, threads or the cache they come from.
+// A row's numbers depend on the row: not on chunks, pages, company, threads or the cache they come
+// from.
 #include <gtest/gtest.h>
 
 #include <random>
@@ -13,13 +14,16 @@ namespace {
 std::vector<std::int32_t> random_tokens(std::size_t n, int vocabulary, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<std::int32_t> tokens(n);
-  for (std::int32_t& t : tokens) t = static_cast<std::int32_t>(random() % static_cast<unsigned>(vocabulary));
+  for (std::int32_t& t : tokens)
+    t = static_cast<std::int32_t>(random() % static_cast<unsigned>(vocabulary));
   return tokens;
 }
 
-// Logits of every position of each sequence, computed in rounds of ragged batches over shared pages:
-// in each round every unfinished sequence brings 0 to 20 of its next tokens.
-std::vector<std::vector<float>> run_ragged(Runner& runner, const std::vector<std::vector<std::int32_t>>& sequences, Format format, unsigned seed) {
+// Logits of every position of each sequence, computed in rounds of ragged batches over shared
+// pages: in each round every unfinished sequence brings 0 to 20 of its next tokens.
+std::vector<std::vector<float>> run_ragged(Runner& runner,
+                                           const std::vector<std::vector<std::int32_t>>& sequences,
+                                           Format format, unsigned seed) {
   std::mt19937 random(seed);
   engine::KvPages pages(runner.model.config(), format, 4096);
   std::vector<std::vector<std::int32_t>> held(sequences.size());
@@ -35,7 +39,8 @@ std::vector<std::vector<float>> run_ragged(Runner& runner, const std::vector<std
       all = false;
       const std::size_t count = std::min<std::size_t>(left, random() % 21);
       if (count == 0) continue;
-      while (held[s].size() * engine::KvPages::kPageTokens < done[s] + count) held[s].push_back(pages.take());
+      while (held[s].size() * engine::KvPages::kPageTokens < done[s] + count)
+        held[s].push_back(pages.take());
       for (std::size_t i = 0; i < count; ++i) {
         tokens.push_back(sequences[s][done[s]]);
         positions.push_back(static_cast<std::int32_t>(done[s]++));
@@ -49,7 +54,8 @@ std::vector<std::vector<float>> run_ragged(Runner& runner, const std::vector<std
     const KvView view = pages.view(owners);
     Arena::Scope scope(runner.scratch);
     Context ctx{*runner.backend, runner.scratch};
-    const Tensor out = runner.model.logits(ctx, runner.model.hidden(ctx, {tokens, positions, starts, &view}));
+    const Tensor out =
+        runner.model.logits(ctx, runner.model.hidden(ctx, {tokens, positions, starts, &view}));
     for (std::size_t i = 0; i < who.size(); ++i) {
       logits[who[i]].insert(logits[who[i]].end(), out.row(starts[i]), out.row(starts[i + 1]));
     }
@@ -59,8 +65,8 @@ std::vector<std::vector<float>> run_ragged(Runner& runner, const std::vector<std
 
 class Invariance : public testing::TestWithParam<std::string> {};
 
-// Ragged batches in random company, chunking, pages, threads 1 to 4: bit-equal to one sequence alone,
-// whole and without a cache.
+// Ragged batches in random company, chunking, pages, threads 1 to 4: bit-equal to one sequence
+// alone, whole and without a cache.
 TEST_P(Invariance, RaggedPagedThreadedEqualsAlone) {
   const std::string path = oracle_path(GetParam());
   for (int isa = 0; isa < kIsaCount; ++isa) {
@@ -71,27 +77,37 @@ TEST_P(Invariance, RaggedPagedThreadedEqualsAlone) {
     std::vector<std::vector<std::int32_t>> sequences;
     std::vector<std::vector<float>> expected;
     for (std::size_t length : {1u, 70u, 33u, 129u}) {
-      sequences.push_back(random_tokens(length, alone.model.config().vocabulary, static_cast<unsigned>(length)));
-      expected.push_back(run_fresh(alone, sequences.back(), {0, static_cast<std::int32_t>(length)}));
+      sequences.push_back(
+          random_tokens(length, alone.model.config().vocabulary, static_cast<unsigned>(length)));
+      expected.push_back(
+          run_fresh(alone, sequences.back(), {0, static_cast<std::int32_t>(length)}));
     }
     for (int threads = 1; threads <= 4; ++threads) {
       CpuOptions cpu = base;
       cpu.threads = threads;
       Runner runner(path, cpu, options);
-      ASSERT_EQ(run_ragged(runner, sequences, Format::bf16, static_cast<unsigned>(threads)), expected) << name(base.isa) << " " << threads << " threads";
+      ASSERT_EQ(run_ragged(runner, sequences, Format::bf16, static_cast<unsigned>(threads)),
+                expected)
+          << name(base.isa) << " " << threads << " threads";
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Invariance, testing::ValuesIn(oracle_cases()), [](const auto& p) { return p.param; });
+INSTANTIATE_TEST_SUITE_P(Families, Invariance, testing::ValuesIn(oracle_cases()),
+                         [](const auto& p) { return p.param; });
 
 TEST(MlaForms, AgreeWithinRounding) {
   for (const std::string name : {"deepseek_v2_grouped", "deepseek_v3", "kimi_k2"}) {
     const Isa isa = cpu_features().best();
-    Runner absorbed(oracle_path(name), {isa, 2, ComputeClass::f32}, {.context = 256, .mla = MlaForm::absorbed, .kv_format = Format::f32});
-    Runner expanded(oracle_path(name), {isa, 2, ComputeClass::f32}, {.context = 256, .mla = MlaForm::expanded, .kv_format = Format::f32});
-    const std::vector<std::int32_t> tokens = random_tokens(100, absorbed.model.config().vocabulary, 3);
-    const Distance d = measure(run_fresh(absorbed, tokens, {0, 100}), run_fresh(expanded, tokens, {0, 100}), absorbed.model.config().vocabulary);
+    Runner absorbed(oracle_path(name), {isa, 2, ComputeClass::f32},
+                    {.context = 256, .mla = MlaForm::absorbed, .kv_format = Format::f32});
+    Runner expanded(oracle_path(name), {isa, 2, ComputeClass::f32},
+                    {.context = 256, .mla = MlaForm::expanded, .kv_format = Format::f32});
+    const std::vector<std::int32_t> tokens =
+        random_tokens(100, absorbed.model.config().vocabulary, 3);
+    const Distance d =
+        measure(run_fresh(absorbed, tokens, {0, 100}), run_fresh(expanded, tokens, {0, 100}),
+                absorbed.model.config().vocabulary);
     EXPECT_LE(d.relative, 2e-5) << name;
     EXPECT_LE(d.kl, 1e-9) << name;
   }
@@ -108,7 +124,8 @@ TEST(Session, SavedTruncatedAndChunkedGoOnToTheSameBits) {
     const std::span<const float> last = whole.append(tokens);
     const std::vector<float> expected(last.begin(), last.end());
 
-    engine::Session first(runner.model, *runner.backend, options), second(runner.model, *runner.backend, options);
+    engine::Session first(runner.model, *runner.backend, options),
+        second(runner.model, *runner.backend, options);
     first.append(prefix);
     first.append(random_tokens(20, runner.model.config().vocabulary, 6));
     first.truncate(150);
@@ -136,7 +153,8 @@ TEST(Session, SavedTruncatedAndChunkedGoOnToTheSameBits) {
 TEST(Memory, SaysWhatWouldFit) {
   const Checkpoint checkpoint = Checkpoint::open(oracle_path("deepseek_v3"));
   const engine::SessionOptions options{.context = 1000};
-  const engine::MemoryNeed need = engine::memory_need(checkpoint.config(), checkpoint.weight_bytes(), options);
+  const engine::MemoryNeed need =
+      engine::memory_need(checkpoint.config(), checkpoint.weight_bytes(), options);
   EXPECT_EQ(need.kv, 1000 * engine::KvPages::bytes_per_token(checkpoint.config(), Format::bf16));
   EXPECT_NO_THROW(engine::require_fit(need, need.total(), checkpoint.config(), options));
   try {

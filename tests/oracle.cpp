@@ -29,7 +29,8 @@ std::vector<double> log_softmax(const float* x, std::int64_t n) {
 }  // namespace
 
 bool Dump::has(const std::string& name) const {
-  return std::any_of(file_.tensors().begin(), file_.tensors().end(), [&](const auto& t) { return t.name == name; });
+  return std::any_of(file_.tensors().begin(), file_.tensors().end(),
+                     [&](const auto& t) { return t.name == name; });
 }
 
 std::vector<float> Dump::floats(const std::string& name) const {
@@ -49,17 +50,22 @@ std::vector<std::int32_t> Dump::integers(const std::string& name) const {
 std::vector<std::string> oracle_cases() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator("tests/data/oracle")) {
-    if (std::filesystem::exists(entry.path() / "dump.safetensors")) names.push_back(entry.path().filename());
+    if (std::filesystem::exists(entry.path() / "dump.safetensors"))
+      names.push_back(entry.path().filename());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-std::string oracle_path(const std::string& name) { return "tests/data/oracle/" + name; }
+std::string oracle_path(const std::string& name) {
+  return "tests/data/oracle/" + name;
+}
 
 Runner::Runner(const std::string& path, const CpuOptions& cpu, const ModelOptions& options)
-    : checkpoint(Checkpoint::open(path)), backend(make_cpu_backend(cpu)),
-      model(checkpoint.config(), checkpoint.weights(), options), scratch(std::size_t{1} << 30) {}
+    : checkpoint(Checkpoint::open(path)),
+      backend(make_cpu_backend(cpu)),
+      model(checkpoint.config(), checkpoint.weights(), options),
+      scratch(std::size_t{1} << 30) {}
 
 std::vector<std::int32_t> positions_of(const std::vector<std::int32_t>& starts) {
   std::vector<std::int32_t> positions(static_cast<std::size_t>(starts.back()));
@@ -79,7 +85,8 @@ std::vector<float> run_fresh(Runner& runner, const std::vector<std::int32_t>& to
   return {logits.data, logits.data + logits.elements()};
 }
 
-Distance measure(const std::vector<float>& ours, const std::vector<float>& reference, std::int64_t width) {
+Distance measure(const std::vector<float>& ours, const std::vector<float>& reference,
+                 std::int64_t width) {
   Distance d{};
   double largest = 0, square = 0;
   for (std::size_t i = 0; i < reference.size(); ++i) {

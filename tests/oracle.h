@@ -36,18 +36,20 @@ struct Runner {
   Arena scratch;
 };
 
-// All rows of `tokens` cut by `starts`, each span from position 0, without a cache -> logits [T, W].
+// All rows of `tokens` cut by `starts`, each span from position 0, without a cache -> logits [T,
+// W].
 std::vector<float> run_fresh(Runner& runner, const std::vector<std::int32_t>& tokens,
                              const std::vector<std::int32_t>& starts, const ModelWatch& watch = {});
 std::vector<std::int32_t> positions_of(const std::vector<std::int32_t>& starts);
 
 // Of logits [T, W] against reference logits.
 struct Distance {
-  double relative;        // largest difference over the largest reference logit
-  double kl;              // mean over rows of KL(reference || ours), nats
-  double top1;            // share of decided rows whose largest logit agrees
-  double left_out;        // share of rows whose reference margin is below 10 × the RMS error
+  double relative;  // largest difference over the largest reference logit
+  double kl;        // mean over rows of KL(reference || ours), nats
+  double top1;      // share of decided rows whose largest logit agrees
+  double left_out;  // share of rows whose reference margin is below 10 × the RMS error
 };
-Distance measure(const std::vector<float>& ours, const std::vector<float>& reference, std::int64_t width);
+Distance measure(const std::vector<float>& ours, const std::vector<float>& reference,
+                 std::int64_t width);
 
 }  // namespace nautile::test

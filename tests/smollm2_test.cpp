@@ -1,6 +1,6 @@
 // A released model on real text against transformers on the same dequantized weights
-// (tools/oracle/smollm2_oracle.py). The model is the program's default one; NAUTILE_TEST_MODEL names
-// its file, else it is looked for in the cache folder that the program uses.
+// (tools/oracle/smollm2_oracle.py). The model is the program's default one; NAUTILE_TEST_MODEL
+// names its file, else it is looked for in the cache folder that the program uses.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -31,14 +31,16 @@ struct Figures {
 
 Figures run(const std::string& path, const CpuOptions& cpu, const ModelOptions& options) {
   const Dump dump(kDump);
-  const auto tokens = dump.integers("tokens"), starts = dump.integers("starts"), ids = dump.integers("top_ids");
+  const auto tokens = dump.integers("tokens"), starts = dump.integers("starts"),
+             ids = dump.integers("top_ids");
   const auto expected = dump.floats("top_logprobs");
   Runner runner(path, cpu, options);
   Figures figures;
   std::int64_t predicted = 0;
   std::size_t row = 0;
   for (std::size_t s = 0; s + 1 < starts.size(); ++s) {
-    const std::vector<std::int32_t> window(tokens.begin() + starts[s], tokens.begin() + starts[s + 1]);
+    const std::vector<std::int32_t> window(tokens.begin() + starts[s],
+                                           tokens.begin() + starts[s + 1]);
     const std::int32_t length = static_cast<std::int32_t>(window.size());
     const std::vector<float> logits = run_fresh(runner, window, {0, length});
     const std::size_t W = logits.size() / window.size();
@@ -47,7 +49,9 @@ Figures run(const std::string& path, const CpuOptions& cpu, const ModelOptions& 
       double top = -INFINITY, sum = 0;
       for (std::size_t i = 0; i < W; ++i) top = std::max(top, static_cast<double>(x[i]));
       for (std::size_t i = 0; i < W; ++i) sum += std::exp(static_cast<double>(x[i]) - top);
-      const auto logprob = [&](std::int32_t id) { return static_cast<double>(x[id]) - top - std::log(sum); };
+      const auto logprob = [&](std::int32_t id) {
+        return static_cast<double>(x[id]) - top - std::log(sum);
+      };
       if (t + 1 < window.size()) {
         figures.nll -= logprob(window[t + 1]);
         ++predicted;
@@ -56,7 +60,8 @@ Figures run(const std::string& path, const CpuOptions& cpu, const ModelOptions& 
       double rest_p = 1, rest_q = 1;
       for (std::size_t k = row * 32; k < row * 32 + 32; ++k) {
         const double p = std::exp(static_cast<double>(expected[k])), q = logprob(ids[k]);
-        figures.largest_gap = std::max(figures.largest_gap, std::abs(static_cast<double>(expected[k]) - q));
+        figures.largest_gap =
+            std::max(figures.largest_gap, std::abs(static_cast<double>(expected[k]) - q));
         figures.kl += p * (static_cast<double>(expected[k]) - q);
         rest_p -= p;
         rest_q -= std::exp(q);
@@ -71,14 +76,19 @@ Figures run(const std::string& path, const CpuOptions& cpu, const ModelOptions& 
 
 TEST(SmolLM2, EqualsTransformersOnRealText) {
   const std::string path = model_path();
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "SKIPPED: no model at " << path << "; `nautile chat -p hi` fetches it";
+  if (!std::filesystem::exists(path))
+    GTEST_SKIP() << "SKIPPED: no model at " << path << "; `nautile chat -p hi` fetches it";
   constexpr double kNll = 3.493915474;  // transformers in float32 (metadata of the dump)
   const Isa best = cpu_features().best();
-  const Figures f32 = run(path, {best, 2, ComputeClass::f32}, {.context = 512, .kv_format = Format::f32});
+  const Figures f32 =
+      run(path, {best, 2, ComputeClass::f32}, {.context = 512, .kv_format = Format::f32});
   const Figures i8 = run(path, {best, 2, {}}, {.context = 512});
-  std::printf("class f32: %.6f nats (perplexity %+.4f %%), KL %.2g, largest gap of a log-probability %.2g\n", f32.nll,
-              100 * (std::exp(f32.nll - kNll) - 1), f32.kl, f32.largest_gap);
-  std::printf("class i8:  %.6f nats (perplexity %+.4f %%), KL %.2g\n", i8.nll, 100 * (std::exp(i8.nll - kNll) - 1), i8.kl);
+  std::printf(
+      "class f32: %.6f nats (perplexity %+.4f %%), KL %.2g, largest gap of a log-probability "
+      "%.2g\n",
+      f32.nll, 100 * (std::exp(f32.nll - kNll) - 1), f32.kl, f32.largest_gap);
+  std::printf("class i8:  %.6f nats (perplexity %+.4f %%), KL %.2g\n", i8.nll,
+              100 * (std::exp(i8.nll - kNll) - 1), i8.kl);
   EXPECT_LE(f32.kl, 1e-5);
   EXPECT_LE(f32.largest_gap, 2e-3);
   EXPECT_NEAR(std::exp(f32.nll - kNll), 1, 1e-3);

@@ -15,7 +15,8 @@
 
 namespace nautile {
 
-// Rows of a matrix [rows, cols] as they lie in a Weight; scales of F8 blocks are found by first_row.
+// Rows of a matrix [rows, cols] as they lie in a Weight; scales of F8 blocks are found by
+// first_row.
 struct MatrixView {
   Format format = Format::f32;
   const std::byte* data = nullptr;
@@ -115,8 +116,8 @@ class Backend {
   virtual void add(Tensor a, Tensor b, Tensor y) = 0;
 
   // Converts rows of x to `format` at out (row i at out[i]).
-  virtual void store_rows(const float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width,
-                          Format format, std::byte* const* out) = 0;
+  virtual void store_rows(const float* x, std::size_t x_stride, std::int64_t rows,
+                          std::int64_t width, Format format, std::byte* const* out) = 0;
   // The first `count` cached rows -> y [count, width].
   virtual void load_rows(const KvRows& rows, std::int64_t count, Format format, Tensor y) = 0;
 

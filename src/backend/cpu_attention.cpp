@@ -1,8 +1,9 @@
 // cpu_attention.cpp — attention over cached rows on the CPU.
 //
-// A task is one key head with a tile of the query rows that share it. It walks the keys in blocks of
-// kKeyBlock, cut by absolute position, in ascending order: unpack keys to a panel, scores, one step of
-// the online softmax, mix the values. A query's numbers depend only on its own row and the keys.
+// A task is one key head with a tile of the query rows that share it. It walks the keys in blocks
+// of kKeyBlock, cut by absolute position, in ascending order: unpack keys to a panel, scores, one
+// step of the online softmax, mix the values. A query's numbers depend only on its own row and the
+// keys.
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -19,8 +20,8 @@ constexpr std::int64_t kTileRows = 96;  // query rows that share one unpacked bl
 
 struct Task {
   const QuerySpan* span;
-  int head;             // key head
-  std::int64_t begin;   // rows of the span: token-major, then the query heads of the group
+  int head;            // key head
+  std::int64_t begin;  // rows of the span: token-major, then the query heads of the group
   std::int64_t end;
 };
 
@@ -29,7 +30,11 @@ struct Task {
 class AttentionRun {
  public:
   AttentionRun(CpuBackend& backend, const float* q, const AttendShape& shape, float* out)
-      : backend_(backend), kernels_(backend.kernels_), q_(q), shape_(shape), out_(out),
+      : backend_(backend),
+        kernels_(backend.kernels_),
+        q_(q),
+        shape_(shape),
+        out_(out),
         group_(shape.query_heads / shape.kv_heads) {}
 
   void run(std::span<const QuerySpan> spans) {
@@ -37,7 +42,8 @@ class AttentionRun {
     share_tasks();
     backend_.pool_.run([this](int thread) {
       const std::size_t at = static_cast<std::size_t>(thread);
-      for (std::size_t i = shares_[at]; i < shares_[at + 1]; ++i) attend(tasks_[i], backend_.workspaces_[at]);
+      for (std::size_t i = shares_[at]; i < shares_[at + 1]; ++i)
+        attend(tasks_[i], backend_.workspaces_[at]);
     });
   }
 
@@ -72,7 +78,8 @@ class AttentionRun {
     int next = 1;
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
       const double mine = cost(tasks_[i]);
-      while (next < threads && before + mine / 2 >= total * next / threads) shares_[static_cast<std::size_t>(next++)] = i;
+      while (next < threads && before + mine / 2 >= total * next / threads)
+        shares_[static_cast<std::size_t>(next++)] = i;
       before += mine;
     }
   }
@@ -83,10 +90,12 @@ class AttentionRun {
   };
 
   Buffers make_buffers(Workspace& workspace) const {
-    const std::size_t d = static_cast<std::size_t>(shape_.key_dims), v = static_cast<std::size_t>(shape_.value_dims);
+    const std::size_t d = static_cast<std::size_t>(shape_.key_dims),
+                      v = static_cast<std::size_t>(shape_.value_dims);
     const std::size_t rows = static_cast<std::size_t>(kTileRows), block = kKeyBlock;
     const std::size_t v_pad = (v + 31) / 32 * 32, d_pad = (d + 31) / 32 * 32;
-    const std::size_t floats = rows * d + block * d_pad * 2 + block * v_pad + rows * block + rows * v + rows * 3 + rows + 16 * 16;
+    const std::size_t floats = rows * d + block * d_pad * 2 + block * v_pad + rows * block +
+                               rows * v + rows * 3 + rows + 16 * 16;
     float* at = reinterpret_cast<float*>(workspace.reserve(floats * sizeof(float)));
     const auto take = [&at](std::size_t n) { return std::exchange(at, at + (n + 15) / 16 * 16); };
     Buffers b{};
@@ -104,30 +113,36 @@ class AttentionRun {
   }
 
   const float* query(const Task& task, std::int64_t row) const {
-    const std::int64_t token = task.span->first + row / group_, head = task.head * group_ + row % group_;
+    const std::int64_t token = task.span->first + row / group_,
+                       head = task.head * group_ + row % group_;
     return q_ + (token * shape_.query_heads + head) * shape_.key_dims;
   }
 
   void attend(const Task& task, Workspace& workspace) const {
     const Buffers b = make_buffers(workspace);
-    const std::size_t d = static_cast<std::size_t>(shape_.key_dims), v = static_cast<std::size_t>(shape_.value_dims);
+    const std::size_t d = static_cast<std::size_t>(shape_.key_dims),
+                      v = static_cast<std::size_t>(shape_.value_dims);
     const std::int64_t rows = task.end - task.begin;
     for (std::int64_t i = 0; i < rows; ++i) {
-      std::memcpy(b.q + static_cast<std::size_t>(i) * d, query(task, task.begin + i), d * sizeof(float));
+      std::memcpy(b.q + static_cast<std::size_t>(i) * d, query(task, task.begin + i),
+                  d * sizeof(float));
     }
     std::fill(b.mixed, b.mixed + static_cast<std::size_t>(rows) * v, 0.0f);
     std::fill(b.max, b.max + rows, -std::numeric_limits<float>::infinity());
     std::fill(b.sum, b.sum + rows, 0.0f);
-    const std::int64_t last = task.span->position + (task.end - 1) / group_;  // last key anyone sees
+    const std::int64_t last =
+        task.span->position + (task.end - 1) / group_;  // last key anyone sees
     for (std::int64_t first = 0; first <= last; first += kKeyBlock) {
       step(task, first, static_cast<int>(std::min<std::int64_t>(kKeyBlock, last + 1 - first)), b);
     }
     for (std::int64_t i = 0; i < rows; ++i) {
       const std::int64_t row = task.begin + i;
-      const std::int64_t token = task.span->first + row / group_, head = task.head * group_ + row % group_;
+      const std::int64_t token = task.span->first + row / group_,
+                         head = task.head * group_ + row % group_;
       float* out = out_ + (token * shape_.query_heads + head) * shape_.value_dims;
       const float inverse = 1.0f / b.sum[i];
-      for (std::size_t c = 0; c < v; ++c) out[c] = b.mixed[static_cast<std::size_t>(i) * v + c] * inverse;
+      for (std::size_t c = 0; c < v; ++c)
+        out[c] = b.mixed[static_cast<std::size_t>(i) * v + c] * inverse;
     }
   }
 
@@ -146,29 +161,38 @@ class AttentionRun {
     float* scores = b.scores + from * kKeyBlock;
     std::memset(scores, 0, static_cast<std::size_t>(active * kKeyBlock) * sizeof(float));
     score(task, first, count, {b.q + from * d, static_cast<std::size_t>(d)}, active, b, scores);
-    kernels_.attention.softmax_block(scores, kKeyBlock, active, b.valid + from, shape_.scale, b.max + from, b.sum + from, b.factor + from);
+    kernels_.attention.softmax_block(scores, kKeyBlock, active, b.valid + from, shape_.scale,
+                                     b.max + from, b.sum + from, b.factor + from);
     const std::byte* value = row_at(task.span->values, first, task.head, shape_.value_head_bytes);
     const std::size_t width = static_cast<std::size_t>(v);
     if (shape_.value_format == Format::bf16 && together(task.span->values, first, count)) {
-      kernels_.attention.mix_bf16(scores, kKeyBlock, active, b.factor + from, reinterpret_cast<const bf16*>(value),
-                                  task.span->values.row_bytes / 2, count, v, b.mixed + from * v, width);
+      kernels_.attention.mix_bf16(
+          scores, kKeyBlock, active, b.factor + from, reinterpret_cast<const bf16*>(value),
+          task.span->values.row_bytes / 2, count, v, b.mixed + from * v, width);
       return;
     }
     for (int j = 0; j < count; ++j) {
-      kernels_.format(shape_.value_format).f32(row_at(task.span->values, first + j, task.head, shape_.value_head_bytes), v, b.values + j * v);
+      kernels_.format(shape_.value_format)
+          .f32(row_at(task.span->values, first + j, task.head, shape_.value_head_bytes), v,
+               b.values + j * v);
     }
-    kernels_.attention.mix(scores, kKeyBlock, active, b.factor + from, b.values, width, count, v, b.mixed + from * v, width);
+    kernels_.attention.mix(scores, kKeyBlock, active, b.factor + from, b.values, width, count, v,
+                           b.mixed + from * v, width);
   }
 
-  static const std::byte* row_at(const KvRows& rows, std::int64_t position, int head, std::size_t head_bytes) {
+  static const std::byte* row_at(const KvRows& rows, std::int64_t position, int head,
+                                 std::size_t head_bytes) {
     return rows.row(position) + static_cast<std::size_t>(head) * head_bytes;
   }
   // Whether `count` rows from `first` lie in one page, one behind the other.
-  static bool together(const KvRows& rows, std::int64_t first, int count) { return first % rows.page_tokens + count <= rows.page_tokens; }
+  static bool together(const KvRows& rows, std::int64_t first, int count) {
+    return first % rows.page_tokens + count <= rows.page_tokens;
+  }
 
-  // scores += q · keysᵀ for keys [first, first + count). BF16 keys go to the panel as they lie; both
-  // ways give the same bits.
-  void score(const Task& task, std::int64_t first, int count, const kernels::F32Input& q, int active, const Buffers& b, float* scores) const {
+  // scores += q · keysᵀ for keys [first, first + count). BF16 keys go to the panel as they lie;
+  // both ways give the same bits.
+  void score(const Task& task, std::int64_t first, int count, const kernels::F32Input& q,
+             int active, const Buffers& b, float* scores) const {
     const int d = shape_.key_dims, panels = (count + kPanelRows - 1) / kPanelRows;
     const std::size_t panel = static_cast<std::size_t>(d) * kPanelRows;
     const kernels::TileShape tile{active, panels, d, static_cast<std::size_t>(kKeyBlock)};
@@ -177,18 +201,22 @@ class AttentionRun {
     if (shape_.key_format == Format::bf16 && d % 2 == 0 && together(keys, first, count)) {
       bf16* halves = reinterpret_cast<bf16*>(b.panels);
       for (int p = 0; p < panels; ++p) {
-        const std::byte* rows = row_at(keys, first + p * kPanelRows, task.head, shape_.key_head_bytes);
-        kernels_.panels.interleave_bf16_rows(reinterpret_cast<const bf16*>(rows), keys.row_bytes / 2, in_panel(p), d,
+        const std::byte* rows =
+            row_at(keys, first + p * kPanelRows, task.head, shape_.key_head_bytes);
+        kernels_.panels.interleave_bf16_rows(reinterpret_cast<const bf16*>(rows),
+                                             keys.row_bytes / 2, in_panel(p), d,
                                              halves + static_cast<std::size_t>(p) * panel);
       }
       kernels_.panels.multiply_f32_bf16(q, {halves, panel}, tile, scores);
       return;
     }
     for (int j = 0; j < count; ++j) {
-      kernels_.format(shape_.key_format).f32(row_at(keys, first + j, task.head, shape_.key_head_bytes), d, b.keys + j * d);
+      kernels_.format(shape_.key_format)
+          .f32(row_at(keys, first + j, task.head, shape_.key_head_bytes), d, b.keys + j * d);
     }
     for (int p = 0; p < panels; ++p) {
-      kernels_.panels.interleave_f32(b.keys + p * kPanelRows * d, static_cast<std::size_t>(d), in_panel(p), d,
+      kernels_.panels.interleave_f32(b.keys + p * kPanelRows * d, static_cast<std::size_t>(d),
+                                     in_panel(p), d,
                                      b.panels + static_cast<std::size_t>(p) * panel);
     }
     kernels_.panels.multiply_f32(q, {b.panels, panel}, tile, scores);
@@ -204,7 +232,8 @@ class AttentionRun {
   std::vector<std::size_t> shares_;
 };
 
-void CpuBackend::attend(const float* q, std::span<const QuerySpan> spans, const AttendShape& shape, float* out) {
+void CpuBackend::attend(const float* q, std::span<const QuerySpan> spans, const AttendShape& shape,
+                        float* out) {
   AttentionRun(*this, q, shape, out).run(spans);
 }
 

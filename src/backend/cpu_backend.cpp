@@ -11,7 +11,9 @@
 
 namespace nautile {
 
-void Workspace::Free::operator()(std::byte* p) const { std::free(p); }
+void Workspace::Free::operator()(std::byte* p) const {
+  std::free(p);
+}
 
 std::byte* Workspace::reserve(std::size_t bytes) {
   if (bytes > size_) {
@@ -24,7 +26,8 @@ std::byte* Workspace::reserve(std::size_t bytes) {
 }
 
 MatrixView MatrixView::slice(std::int64_t begin, std::int64_t count) const {
-  NAUTILE_ASSERT(begin >= 0 && count >= 0 && begin + count <= rows, "rows {}+{} of {}", begin, count, rows);
+  NAUTILE_ASSERT(begin >= 0 && count >= 0 && begin + count <= rows, "rows {}+{} of {}", begin,
+                 count, rows);
   MatrixView part = *this;
   part.data += static_cast<std::size_t>(begin) * row_stride;
   part.rows = count;
@@ -35,8 +38,9 @@ MatrixView MatrixView::slice(std::int64_t begin, std::int64_t count) const {
 MatrixView matrix(const Weight& weight, std::int64_t index) {
   const bool stack = weight.shape.rank() == 3;
   const std::int64_t rows = weight.shape.rank() == 1 ? 1 : weight.shape[stack ? 1 : 0];
-  NAUTILE_ASSERT(weight.present() && index >= 0 && (index == 0 || (stack && index < weight.shape[0])),
-                 "matrix {} of {}", index, weight.name);
+  NAUTILE_ASSERT(
+      weight.present() && index >= 0 && (index == 0 || (stack && index < weight.shape[0])),
+      "matrix {} of {}", index, weight.name);
   MatrixView view;
   view.format = weight.format;
   view.row_stride = weight.row_stride();
@@ -45,7 +49,8 @@ MatrixView matrix(const Weight& weight, std::int64_t index) {
   view.cols = weight.cols();
   view.scale_format = weight.scale_format;
   if (weight.scale_format != ScaleFormat::none) {
-    const std::size_t one = weight.scale_bytes() / static_cast<std::size_t>(stack ? weight.shape[0] : 1);
+    const std::size_t one =
+        weight.scale_bytes() / static_cast<std::size_t>(stack ? weight.shape[0] : 1);
     view.scales = weight.scales + static_cast<std::size_t>(index) * one;
   }
   return view;
@@ -61,44 +66,54 @@ CpuBackend::CpuBackend(const CpuOptions& options, const kernels::Kernels& table)
       workspaces_(static_cast<std::size_t>(options.threads)) {}
 
 std::string CpuBackend::describe() const {
-  return fmt::format("cpu, table {}, {} thread{}", name(options_.isa), pool_.threads(), pool_.threads() == 1 ? "" : "s");
+  return fmt::format("cpu, table {}, {} thread{}", name(options_.isa), pool_.threads(),
+                     pool_.threads() == 1 ? "" : "s");
 }
 
 // Rows worth a thread of their own: about 16 KiB of numbers.
-static std::int64_t row_grain(std::int64_t width) { return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, width)); }
+static std::int64_t row_grain(std::int64_t width) {
+  return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, width));
+}
 
 void CpuBackend::embed(const Weight& table, std::span<const std::int32_t> tokens, Tensor y) {
   const MatrixView w = matrix(table);
   pool_.parallel_for(y.rows(), row_grain(y.cols()), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t row = tokens[static_cast<std::size_t>(i)];
-      kernels_.format(w.format).f32(w.data + static_cast<std::size_t>(row) * w.row_stride, static_cast<int>(w.cols), y.row(i));
+      kernels_.format(w.format).f32(w.data + static_cast<std::size_t>(row) * w.row_stride,
+                                    static_cast<int>(w.cols), y.row(i));
     }
   });
 }
 
-void CpuBackend::rms_norm(const float* x, std::size_t x_stride, std::int64_t rows, const float* gain, std::int64_t width,
-                          float eps, float* y, std::size_t y_stride) {
+void CpuBackend::rms_norm(const float* x, std::size_t x_stride, std::int64_t rows,
+                          const float* gain, std::int64_t width, float eps, float* y,
+                          std::size_t y_stride) {
   pool_.parallel_for(rows, row_grain(width), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::size_t i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      kernels_.rows.rms_norm(x + i * x_stride, gain, static_cast<int>(width), eps, y + i * y_stride);
+      kernels_.rows.rms_norm(x + i * x_stride, gain, static_cast<int>(width), eps,
+                             y + i * y_stride);
     }
   });
 }
 
 void CpuBackend::rope(float* x, std::size_t row_stride, std::size_t head_stride, std::int64_t heads,
-                      std::span<const std::int32_t> positions, const float* cos, const float* sin, std::int64_t half,
-                      RopeOrder order) {
-  const auto rotate = order == RopeOrder::pairs ? kernels_.rows.rope_pairs : kernels_.rows.rope_halves;
+                      std::span<const std::int32_t> positions, const float* cos, const float* sin,
+                      std::int64_t half, RopeOrder order) {
+  const auto rotate =
+      order == RopeOrder::pairs ? kernels_.rows.rope_pairs : kernels_.rows.rope_halves;
   const std::int64_t rows = static_cast<std::int64_t>(positions.size());
-  pool_.parallel_for(rows, row_grain(heads * half * 2), [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::size_t i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
-      const std::int64_t angle = positions[i] * half;
-      for (std::size_t h = 0; h < static_cast<std::size_t>(heads); ++h) {
-        rotate(x + i * row_stride + h * head_stride, cos + angle, sin + angle, static_cast<int>(half));
-      }
-    }
-  });
+  pool_.parallel_for(rows, row_grain(heads * half * 2),
+                     [&](std::int64_t begin, std::int64_t end, int) {
+                       for (std::size_t i = static_cast<std::size_t>(begin);
+                            i < static_cast<std::size_t>(end); ++i) {
+                         const std::int64_t angle = positions[i] * half;
+                         for (std::size_t h = 0; h < static_cast<std::size_t>(heads); ++h) {
+                           rotate(x + i * row_stride + h * head_stride, cos + angle, sin + angle,
+                                  static_cast<int>(half));
+                         }
+                       }
+                     });
 }
 
 void CpuBackend::silu_mul(Tensor gate, Tensor up, Tensor y) {
@@ -119,8 +134,8 @@ void CpuBackend::add(Tensor a, Tensor b, Tensor y) {
   });
 }
 
-void CpuBackend::store_rows(const float* x, std::size_t x_stride, std::int64_t rows, std::int64_t width, Format format,
-                            std::byte* const* out) {
+void CpuBackend::store_rows(const float* x, std::size_t x_stride, std::int64_t rows,
+                            std::int64_t width, Format format, std::byte* const* out) {
   pool_.parallel_for(rows, row_grain(width), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::size_t i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i) {
       const float* row = x + i * x_stride;
@@ -135,28 +150,35 @@ void CpuBackend::store_rows(const float* x, std::size_t x_stride, std::int64_t r
 
 void CpuBackend::load_rows(const KvRows& rows, std::int64_t count, Format format, Tensor y) {
   pool_.parallel_for(count, row_grain(y.cols()), [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t p = begin; p < end; ++p) kernels_.format(format).f32(rows.row(p), static_cast<int>(y.cols()), y.row(p));
+    for (std::int64_t p = begin; p < end; ++p)
+      kernels_.format(format).f32(rows.row(p), static_cast<int>(y.cols()), y.row(p));
   });
 }
 
 void CpuBackend::gather(Tensor x, std::span<const std::int32_t> index, Tensor y) {
   pool_.parallel_for(y.rows(), row_grain(y.cols()), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t i = begin; i < end; ++i) {
-      std::memcpy(y.row(i), x.row(index[static_cast<std::size_t>(i)]), static_cast<std::size_t>(y.cols()) * sizeof(float));
+      std::memcpy(y.row(i), x.row(index[static_cast<std::size_t>(i)]),
+                  static_cast<std::size_t>(y.cols()) * sizeof(float));
     }
   });
 }
 
-void CpuBackend::combine(Tensor rows, const std::int32_t* slot, const float* weights, int chosen, Tensor out) {
-  pool_.parallel_for(out.rows(), row_grain(out.cols() * chosen), [&](std::int64_t begin, std::int64_t end, int) {
-    for (std::int64_t t = begin; t < end; ++t) {
-      for (std::int64_t k = t * chosen; k < (t + 1) * chosen; ++k) {
-        kernels_.rows.add_scaled(rows.row(slot[k]), weights[k], static_cast<int>(out.cols()), out.row(t));
-      }
-    }
-  });
+void CpuBackend::combine(Tensor rows, const std::int32_t* slot, const float* weights, int chosen,
+                         Tensor out) {
+  pool_.parallel_for(out.rows(), row_grain(out.cols() * chosen),
+                     [&](std::int64_t begin, std::int64_t end, int) {
+                       for (std::int64_t t = begin; t < end; ++t) {
+                         for (std::int64_t k = t * chosen; k < (t + 1) * chosen; ++k) {
+                           kernels_.rows.add_scaled(rows.row(slot[k]), weights[k],
+                                                    static_cast<int>(out.cols()), out.row(t));
+                         }
+                       }
+                     });
 }
 
-std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) { return std::make_unique<CpuBackend>(options); }
+std::unique_ptr<Backend> make_cpu_backend(const CpuOptions& options) {
+  return std::make_unique<CpuBackend>(options);
+}
 
 }  // namespace nautile

@@ -87,14 +87,16 @@ void route_token(const float* logits, const float* bias, const RouteRule& rule, 
 
 }  // namespace
 
-void CpuBackend::route(Tensor scores, const float* bias, const RouteRule& rule, std::int32_t* chosen, float* weights) {
+void CpuBackend::route(Tensor scores, const float* bias, const RouteRule& rule,
+                       std::int32_t* chosen, float* weights) {
   pool_.parallel_for(scores.rows(), 8, [&](std::int64_t begin, std::int64_t end, int) {
     Candidates c;
     c.weight.resize(static_cast<std::size_t>(rule.experts));
     c.selection.resize(static_cast<std::size_t>(rule.experts));
     c.group.resize(static_cast<std::size_t>(rule.groups));
     for (std::int64_t t = begin; t < end; ++t) {
-      route_token(scores.row(t), bias, rule, c, chosen + t * rule.chosen, weights + t * rule.chosen);
+      route_token(scores.row(t), bias, rule, c, chosen + t * rule.chosen,
+                  weights + t * rule.chosen);
     }
   });
 }

@@ -37,8 +37,8 @@ static inline float half_to_float(std::uint16_t half) {
   if (exponent == 0) {
     magnitude = static_cast<float>(fraction) * 0x1p-24f;
   } else {
-    const std::uint32_t bits =
-        exponent == 31 ? 0x7f800000u | (fraction << 13) : ((exponent + 112u) << 23) | (fraction << 13);
+    const std::uint32_t bits = exponent == 31 ? 0x7f800000u | (fraction << 13)
+                                              : ((exponent + 112u) << 23) | (fraction << 13);
     std::memcpy(&magnitude, &bits, 4);
   }
   std::uint32_t bits;

@@ -7,7 +7,8 @@
 
 namespace nautile {
 
-// Sums are F32 in every class (i8: whole numbers inside a group). Inputs and weights enter the product as:
+// Sums are F32 in every class (i8: whole numbers inside a group). Inputs and weights enter the
+// product as:
 enum class ComputeClass : std::uint8_t {
   f32,     // both F32
   bf16,    // both rounded to BF16 (quantized weights are dequantized to F32 first)

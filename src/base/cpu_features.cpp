@@ -22,7 +22,9 @@ Cpuid cpuid(unsigned leaf, unsigned subleaf) {
   return r;
 }
 
-bool bit(unsigned word, int index) { return (word >> index) & 1u; }
+bool bit(unsigned word, int index) {
+  return (word >> index) & 1u;
+}
 
 // Which register states the operating system saves (XCR0).
 std::uint64_t saved_states() {
@@ -32,7 +34,8 @@ std::uint64_t saved_states() {
   return (static_cast<std::uint64_t>(high) << 32) | low;
 }
 
-// Linux gives the 8 KiB of tile registers only to a process that asks (Documentation/arch/x86/xstate.rst).
+// Linux gives the 8 KiB of tile registers only to a process that asks
+// (Documentation/arch/x86/xstate.rst).
 bool tiles_permitted() {
   constexpr long kArchReqXcompPerm = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kArchReqXcompPerm, kTileData) == 0;
@@ -110,13 +113,15 @@ Isa isa_by_name(std::string_view text) {
     const Isa isa = static_cast<Isa>(i);
     if (name(isa) != text) continue;
     if (!cpu_features().can(isa)) {
-      throw make_error(ErrorKind::unsupported, "instruction set '{}' cannot run on this CPU ({}): missing {}",
-                       text, cpu_features().model, fmt::join(cpu_features().absent, ", "))
+      throw make_error(ErrorKind::unsupported,
+                       "instruction set '{}' cannot run on this CPU ({}): missing {}", text,
+                       cpu_features().model, fmt::join(cpu_features().absent, ", "))
           .hint("'{}' is the best table here", name(cpu_features().best()));
     }
     return isa;
   }
-  fail(ErrorKind::usage, "unknown instruction set '{}': expected reference, avx2, avx512 or amx", text);
+  fail(ErrorKind::usage, "unknown instruction set '{}': expected reference, avx2, avx512 or amx",
+       text);
 }
 
 }  // namespace nautile

@@ -13,7 +13,7 @@ struct CpuFeatures {
   std::string model;                 // as the CPU names itself
   std::vector<std::string> present;  // of the features tables ask for
   std::vector<std::string> absent;
-  bool supports[kIsaCount] = {};     // reference always
+  bool supports[kIsaCount] = {};  // reference always
 
   bool can(Isa isa) const { return supports[static_cast<int>(isa)]; }
   // The table chosen where nobody asks for one. It is never amx, which has to be asked for by name

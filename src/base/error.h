@@ -80,11 +80,12 @@ template <class... Args>
 }  // namespace nautile
 
 // A promise between our own functions; always on.
-#define NAUTILE_ASSERT(condition, ...)                                              \
-  (static_cast<bool>(condition)                                                     \
-       ? void(0)                                                                    \
+#define NAUTILE_ASSERT(condition, ...) \
+  (static_cast<bool>(condition)        \
+       ? void(0)                       \
        : ::nautile::assert_failed(#condition, __FILE__, __LINE__, fmt::format(__VA_ARGS__)))
 
 // A user-visible misuse of an op or a file: throws Error(bad_input).
-#define NAUTILE_CHECK(condition, ...) \
-  (static_cast<bool>(condition) ? void(0) : ::nautile::fail(::nautile::ErrorKind::bad_input, __VA_ARGS__))
+#define NAUTILE_CHECK(condition, ...)     \
+  (static_cast<bool>(condition) ? void(0) \
+                                : ::nautile::fail(::nautile::ErrorKind::bad_input, __VA_ARGS__))

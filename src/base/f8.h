@@ -1,4 +1,5 @@
-// f8.h — 8-bit floats: E4M3 (finite, NaN 0x7f/0xff, max 448; OCP FP8 "FN") and E8M0 (powers of two).
+// f8.h — 8-bit floats: E4M3 (finite, NaN 0x7f/0xff, max 448; OCP FP8 "FN") and E8M0 (powers of
+// two).
 #pragma once
 
 #include <cstdint>

@@ -29,7 +29,7 @@ struct Descriptor {
 }
 
 std::size_t regular_size(int fd, const std::string& path) {
-  struct stat info{};
+  struct stat info {};
   if (::fstat(fd, &info) != 0) system_fail("stat", path);
   if (!S_ISREG(info.st_mode)) fail(ErrorKind::failure, "cannot read {}: not a regular file", path);
   return static_cast<std::size_t>(info.st_size);
@@ -64,7 +64,8 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 namespace {
-void advise(const std::byte* data, std::size_t total, std::size_t offset, std::size_t size, int advice) {
+void advise(const std::byte* data, std::size_t total, std::size_t offset, std::size_t size,
+            int advice) {
   if (!data || offset >= total) return;
   const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::size_t begin = offset / page * page;

@@ -63,16 +63,19 @@ TEST(Floats, F8RoundTripsAllBitsAndRoundsToNearestEven) {
 }
 
 TEST(Floats, Bf16RoundsToNearestEven) {
-  EXPECT_EQ(to_bf16(1.00390625f).bits, 0x3f80);   // half way, even below
-  EXPECT_EQ(to_bf16(1.01171875f).bits, 0x3f82);   // half way, even above
+  EXPECT_EQ(to_bf16(1.00390625f).bits, 0x3f80);  // half way, even below
+  EXPECT_EQ(to_bf16(1.01171875f).bits, 0x3f82);  // half way, even above
   EXPECT_TRUE(std::isnan(to_float(to_bf16(NAN))));
 }
 
 TEST(Error, PrintsOutermostContextFirst) {
   const Error e = make_error(ErrorKind::bad_input, "tensor {}: expected 3, found 4", "x")
-                      .with("while reading {}", "f").with("cannot load model").hint("try {}", 1);
-  EXPECT_STREQ(e.what(),
-               "cannot load model\n  while reading f\n  tensor x: expected 3, found 4\n  hint: try 1");
+                      .with("while reading {}", "f")
+                      .with("cannot load model")
+                      .hint("try {}", 1);
+  EXPECT_STREQ(
+      e.what(),
+      "cannot load model\n  while reading f\n  tensor x: expected 3, found 4\n  hint: try 1");
 }
 
 }  // namespace

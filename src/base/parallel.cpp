@@ -16,8 +16,8 @@
 namespace nautile {
 namespace {
 
-// Long enough to bridge the serial stretch between two operations of a decode step, short enough not
-// to burn a core while the user types.
+// Long enough to bridge the serial stretch between two operations of a decode step, short enough
+// not to burn a core while the user types.
 constexpr std::chrono::microseconds kSpin{200};
 
 // Waits until the value differs from `old`: spins, then sleeps in the kernel.

@@ -9,8 +9,8 @@
 namespace nautile {
 
 // Runs a function on all of its threads at once; the caller is thread 0. Work is cut by a fixed
-// partition, so what a thread computes depends on the sizes alone. Workers spin for a moment between
-// runs, then sleep. One run at a time; the pool is not re-entrant.
+// partition, so what a thread computes depends on the sizes alone. Workers spin for a moment
+// between runs, then sleep. One run at a time; the pool is not re-entrant.
 class ThreadPool {
  public:
   // threads >= 1; threads - 1 workers are started.
@@ -29,8 +29,8 @@ class ThreadPool {
                const_cast<void*>(static_cast<const void*>(&body)));
   }
 
-  // body(begin, end, thread) over [0, count) in contiguous shares of near-equal size. `grain` is the
-  // smallest share worth a thread of its own.
+  // body(begin, end, thread) over [0, count) in contiguous shares of near-equal size. `grain` is
+  // the smallest share worth a thread of its own.
   template <class Body>
   void parallel_for(std::int64_t count, std::int64_t grain, Body&& body) {
     if (count <= 0) return;

@@ -25,7 +25,8 @@ TEST(Parallel, CoversEveryIndexOnce) {
 TEST(Parallel, ManyShortRuns) {
   ThreadPool pool(3);
   std::vector<long> sums(3, 0);
-  for (int i = 0; i < 2000; ++i) pool.run([&](int thread) { sums[static_cast<std::size_t>(thread)] += i; });
+  for (int i = 0; i < 2000; ++i)
+    pool.run([&](int thread) { sums[static_cast<std::size_t>(thread)] += i; });
   for (long sum : sums) EXPECT_EQ(sum, 1999L * 2000 / 2);
 }
 
@@ -33,7 +34,8 @@ TEST(Parallel, CarriesTheFirstExceptionAndGoesOn) {
   ThreadPool pool(2);
   EXPECT_THROW(pool.run([](int thread) {
     if (thread == 1) throw std::runtime_error("x");
-  }), std::runtime_error);
+  }),
+               std::runtime_error);
   int ran = 0;
   pool.parallel_for(1, 1, [&](std::int64_t, std::int64_t, int) { ++ran; });
   EXPECT_EQ(ran, 1);

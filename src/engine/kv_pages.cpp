@@ -10,13 +10,20 @@ namespace nautile::engine {
 namespace {
 
 // Layers that own rows: the blocks and the prediction modules behind them.
-int caching_layers(const ModelConfig& config) { return config.layers + config.mtp_layers; }
+int caching_layers(const ModelConfig& config) {
+  return config.layers + config.mtp_layers;
+}
 
 std::size_t layer_row_bytes(const ModelConfig& config, Format format) {
   const int values = config.attention.cached_values(), block = info(format).block;
-  const int head = config.attention.kind == AttentionKind::mla ? config.attention.kv_rank : config.attention.key_dims();
-  if (values % block != 0 || head % block != 0 || config.attention.value_dims % (config.attention.kind == AttentionKind::mla ? 1 : block) != 0) {
-    throw make_error(ErrorKind::unsupported, "a {} cache stores {} values at a time; this model has heads or latents of {}", info(format).name, block, head)
+  const int head = config.attention.kind == AttentionKind::mla ? config.attention.kv_rank
+                                                               : config.attention.key_dims();
+  if (values % block != 0 || head % block != 0 ||
+      config.attention.value_dims % (config.attention.kind == AttentionKind::mla ? 1 : block) !=
+          0) {
+    throw make_error(ErrorKind::unsupported,
+                     "a {} cache stores {} values at a time; this model has heads or latents of {}",
+                     info(format).name, block, head)
         .hint("use a BF16 cache");
   }
   return row_bytes(format, static_cast<std::size_t>(values));
@@ -29,19 +36,26 @@ std::size_t KvPages::bytes_per_token(const ModelConfig& config, Format format) {
 }
 
 KvPages::KvPages(const ModelConfig& config, Format format, std::int64_t tokens) : format_(format) {
-  const std::size_t layer_bytes = static_cast<std::size_t>(kPageTokens) * layer_row_bytes(config, format);
-  for (int layer = 0; layer < caching_layers(config); ++layer) layer_offset_.push_back(static_cast<std::size_t>(layer) * layer_bytes);
+  const std::size_t layer_bytes =
+      static_cast<std::size_t>(kPageTokens) * layer_row_bytes(config, format);
+  for (int layer = 0; layer < caching_layers(config); ++layer)
+    layer_offset_.push_back(static_cast<std::size_t>(layer) * layer_bytes);
   page_bytes_ = layer_offset_.size() * layer_bytes;
   const std::size_t pages = static_cast<std::size_t>((tokens + kPageTokens - 1) / kPageTokens);
   bytes_ = std::max<std::size_t>(pages * page_bytes_, 4096);
-  void* address = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (address == MAP_FAILED) fail(ErrorKind::no_memory, "cannot reserve {} bytes for the cache of {} tokens", bytes_, tokens);
+  void* address = ::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED)
+    fail(ErrorKind::no_memory, "cannot reserve {} bytes for the cache of {} tokens", bytes_,
+         tokens);
   base_ = static_cast<std::byte*>(address);
   references_.assign(pages, 0);
   for (std::size_t page = pages; page-- > 0;) free_.push_back(static_cast<std::int32_t>(page));
 }
 
-KvPages::~KvPages() { ::munmap(base_, bytes_); }
+KvPages::~KvPages() {
+  ::munmap(base_, bytes_);
+}
 
 std::int32_t KvPages::take() {
   if (free_.empty()) return -1;
@@ -58,7 +72,8 @@ void KvPages::release(std::int32_t page) {
 }
 
 KvView KvPages::view(std::span<const std::span<const std::int32_t>> sequences) const {
-  KvView view{.format = format_, .page_tokens = kPageTokens, .layer_offset = layer_offset_, .pages = {}};
+  KvView view{
+      .format = format_, .page_tokens = kPageTokens, .layer_offset = layer_offset_, .pages = {}};
   for (std::span<const std::int32_t> pages : sequences) {
     std::vector<std::byte*>& addresses = view.pages.emplace_back();
     for (std::int32_t page : pages) addresses.push_back(data(page));

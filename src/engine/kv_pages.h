@@ -34,7 +34,9 @@ class KvPages {
   void retain(std::int32_t page) { ++references_[static_cast<std::size_t>(page)]; }
   void release(std::int32_t page);
 
-  std::byte* data(std::int32_t page) const { return base_ + static_cast<std::size_t>(page) * page_bytes_; }
+  std::byte* data(std::int32_t page) const {
+    return base_ + static_cast<std::size_t>(page) * page_bytes_;
+  }
   // The view of a batch whose sequences hold these pages.
   KvView view(std::span<const std::span<const std::int32_t>> sequences) const;
 

@@ -16,11 +16,13 @@ double floats_per_row(const ModelConfig& c) {
   const double H = a.heads, D = c.width;
   double attention = H * (a.key_dims() + a.value_dims) + a.kv_heads * (a.key_dims() + a.value_dims);
   if (a.kind == AttentionKind::mla) {
-    attention = H * (a.key_dims() + a.value_dims) + 2.0 * a.query_rank + a.cached_values() + H * (2.0 * a.kv_rank + a.rope_dims);
+    attention = H * (a.key_dims() + a.value_dims) + 2.0 * a.query_rank + a.cached_values() +
+                H * (2.0 * a.kv_rank + a.rope_dims);
   }
   double ffn = 3.0 * c.ffn_width;
   if (c.moe.route.experts > 0) {
-    ffn = std::max(ffn, c.moe.route.chosen * (2 * D + 3.0 * c.moe.width) + 3.0 * c.moe.shared_width + 2.0 * c.moe.route.experts);
+    ffn = std::max(ffn, c.moe.route.chosen * (2 * D + 3.0 * c.moe.width) +
+                            3.0 * c.moe.shared_width + 2.0 * c.moe.route.experts);
   }
   return 8 * D + attention + ffn;
 }
@@ -32,33 +34,48 @@ std::uint64_t limit_in(const char* path) {
   return file >> value ? value : std::numeric_limits<std::uint64_t>::max();
 }
 
-std::string gib(std::uint64_t bytes) { return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30)); }
+std::string gib(std::uint64_t bytes) {
+  return fmt::format("{:.2f} GiB", static_cast<double>(bytes) / (1 << 30));
+}
 
 }  // namespace
 
-MemoryNeed memory_need(const ModelConfig& config, std::uint64_t weight_bytes, const SessionOptions& options) {
+MemoryNeed memory_need(const ModelConfig& config, std::uint64_t weight_bytes,
+                       const SessionOptions& options) {
   const AttentionConfig& a = config.attention;
   const double rows = static_cast<double>(std::min(options.chunk, options.context));
   double scratch = rows * floats_per_row(config) + 64.0 * config.vocabulary;
   scratch += static_cast<double>(options.context) * a.rope_dims;  // cos and sin
   if (a.kind == AttentionKind::mla) {
     // Keys and values of some heads at a time, and the latents they come from.
-    const double all = static_cast<double>(options.context) * a.heads * (a.key_dims() + a.value_dims);
-    scratch += std::min(all, static_cast<double>(std::int64_t{64} << 20)) + static_cast<double>(options.context) * a.cached_values();
+    const double all =
+        static_cast<double>(options.context) * a.heads * (a.key_dims() + a.value_dims);
+    scratch += std::min(all, static_cast<double>(std::int64_t{64} << 20)) +
+               static_cast<double>(options.context) * a.cached_values();
   }
-  return {weight_bytes, static_cast<std::uint64_t>(options.context) * KvPages::bytes_per_token(config, options.kv_format),
+  return {weight_bytes,
+          static_cast<std::uint64_t>(options.context) *
+              KvPages::bytes_per_token(config, options.kv_format),
           static_cast<std::uint64_t>(scratch * 4)};
 }
 
-void require_fit(const MemoryNeed& need, std::uint64_t available, const ModelConfig& config, const SessionOptions& options) {
+void require_fit(const MemoryNeed& need, std::uint64_t available, const ModelConfig& config,
+                 const SessionOptions& options) {
   if (need.total() <= available) return;
   const std::uint64_t fixed = need.weights + need.scratch;
-  const std::uint64_t per_token = std::max<std::uint64_t>(1, KvPages::bytes_per_token(config, options.kv_format));
+  const std::uint64_t per_token =
+      std::max<std::uint64_t>(1, KvPages::bytes_per_token(config, options.kv_format));
   const Error error = make_error(ErrorKind::no_memory,
-                                 "the model does not fit in memory: weights {} + cache of {} tokens {} + working memory {} = {}, but {} are available",
-                                 gib(need.weights), options.context, gib(need.kv), gib(need.scratch), gib(need.total()), gib(available));
-  if (fixed < available) throw error.hint("a context of {} tokens fits (--ctx), or a Q8_0 cache (--kv q8_0)", (available - fixed) / per_token);
-  throw error.hint("a more strongly quantized file, or a smaller model, is needed: {} are left for weights", gib(available > need.scratch ? available - need.scratch : 0));
+                                 "the model does not fit in memory: weights {} + cache of {} "
+                                 "tokens {} + working memory {} = {}, but {} are available",
+                                 gib(need.weights), options.context, gib(need.kv),
+                                 gib(need.scratch), gib(need.total()), gib(available));
+  if (fixed < available)
+    throw error.hint("a context of {} tokens fits (--ctx), or a Q8_0 cache (--kv q8_0)",
+                     (available - fixed) / per_token);
+  throw error.hint(
+      "a more strongly quantized file, or a smaller model, is needed: {} are left for weights",
+      gib(available > need.scratch ? available - need.scratch : 0));
 }
 
 std::uint64_t available_memory() {
@@ -67,8 +84,10 @@ std::uint64_t available_memory() {
   for (std::string line; std::getline(info, line);) {
     if (line.starts_with("MemAvailable:")) available = std::stoull(line.substr(13)) * 1024;
   }
-  const std::uint64_t limit = limit_in("/sys/fs/cgroup/memory.max"), used = limit_in("/sys/fs/cgroup/memory.current");
-  if (limit != std::numeric_limits<std::uint64_t>::max() && used <= limit) available = std::min(available, limit - used);
+  const std::uint64_t limit = limit_in("/sys/fs/cgroup/memory.max"),
+                      used = limit_in("/sys/fs/cgroup/memory.current");
+  if (limit != std::numeric_limits<std::uint64_t>::max() && used <= limit)
+    available = std::min(available, limit - used);
   return available;
 }
 

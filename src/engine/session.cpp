@@ -21,14 +21,18 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
       ctx_{backend, scratch_},
       pages_(model.config(), options.kv_format, options.context),
       logits_(static_cast<std::size_t>(model.config().vocabulary)) {
-  NAUTILE_CHECK(options.context >= 1 && options.chunk >= 1, "context {} and chunk {} must be positive", options.context, options.chunk);
-  NAUTILE_CHECK(options.context <= model.options().context, "a context of {} tokens exceeds the {} the model was set up for",
-                options.context, model.options().context);
+  NAUTILE_CHECK(options.context >= 1 && options.chunk >= 1,
+                "context {} and chunk {} must be positive", options.context, options.chunk);
+  NAUTILE_CHECK(options.context <= model.options().context,
+                "a context of {} tokens exceeds the {} the model was set up for", options.context,
+                model.options().context);
 }
 
 void Session::make_room(std::int64_t tokens) {
   if (size() + tokens > options_.context) {
-    throw make_error(ErrorKind::usage, "the context is full: {} tokens are there and {} more do not fit into {}", size(), tokens, options_.context)
+    throw make_error(ErrorKind::usage,
+                     "the context is full: {} tokens are there and {} more do not fit into {}",
+                     size(), tokens, options_.context)
         .hint("start with a larger --ctx (the model was made for {})", model_.config().context);
   }
   const std::int64_t pages = (size() + tokens + KvPages::kPageTokens - 1) / KvPages::kPageTokens;
@@ -49,7 +53,8 @@ Tensor Session::step(std::span<const std::int32_t> tokens) {
   return hidden;
 }
 
-std::span<const float> Session::append(std::span<const std::int32_t> tokens, const Progress& progress) {
+std::span<const float> Session::append(std::span<const std::int32_t> tokens,
+                                       const Progress& progress) {
   NAUTILE_CHECK(!tokens.empty(), "nothing to append");
   make_room(static_cast<std::int64_t>(tokens.size()));
   const std::size_t chunk = static_cast<std::size_t>(options_.chunk);
@@ -59,10 +64,13 @@ std::span<const float> Session::append(std::span<const std::int32_t> tokens, con
     const Tensor hidden = step(tokens.subspan(done, count));
     done += count;
     if (done == tokens.size()) {
-      const Tensor logits = model_.logits(ctx_, Tensor{hidden.row(hidden.rows() - 1), {1, hidden.cols()}});
+      const Tensor logits =
+          model_.logits(ctx_, Tensor{hidden.row(hidden.rows() - 1), {1, hidden.cols()}});
       std::copy_n(logits.data, logits.elements(), logits_.begin());
     }
-    if (progress && progress(static_cast<std::int64_t>(done), static_cast<std::int64_t>(tokens.size())) == Go::stop) return {};
+    if (progress && progress(static_cast<std::int64_t>(done),
+                             static_cast<std::int64_t>(tokens.size())) == Go::stop)
+      return {};
   }
   return logits_;
 }
@@ -76,7 +84,8 @@ void Session::append_all(std::span<const std::int32_t> tokens, const Rows& rows)
     for (std::int64_t row = 0; row < hidden.rows(); row += kLogitRows) {
       Arena::Scope part(scratch_);
       const std::int64_t count = std::min(kLogitRows, hidden.rows() - row);
-      rows(static_cast<std::int64_t>(done) + row, model_.logits(ctx_, Tensor{hidden.row(row), {count, hidden.cols()}}));
+      rows(static_cast<std::int64_t>(done) + row,
+           model_.logits(ctx_, Tensor{hidden.row(row), {count, hidden.cols()}}));
     }
   }
 }

@@ -23,9 +23,11 @@ struct MemoryNeed {
   std::uint64_t weights = 0, kv = 0, scratch = 0;
   std::uint64_t total() const { return weights + kv + scratch; }
 };
-MemoryNeed memory_need(const ModelConfig& config, std::uint64_t weight_bytes, const SessionOptions& options);
+MemoryNeed memory_need(const ModelConfig& config, std::uint64_t weight_bytes,
+                       const SessionOptions& options);
 // Throws Error(no_memory) with the three figures and what would fit, if `need` exceeds `available`.
-void require_fit(const MemoryNeed& need, std::uint64_t available, const ModelConfig& config, const SessionOptions& options);
+void require_fit(const MemoryNeed& need, std::uint64_t available, const ModelConfig& config,
+                 const SessionOptions& options);
 // Memory that new pages can come from without swapping (MemAvailable, cgroup limit), in bytes.
 std::uint64_t available_memory();
 
@@ -42,9 +44,10 @@ class Session {
   enum class Go : std::uint8_t { on, stop };
   using Progress = std::function<Go(std::int64_t done, std::int64_t all)>;
 
-  // Appends tokens and computes them -> logits [W] of the last one, valid until the next call; empty
-  // if stopped. Throws Error(usage) when they do not fit the context.
-  std::span<const float> append(std::span<const std::int32_t> tokens, const Progress& progress = {});
+  // Appends tokens and computes them -> logits [W] of the last one, valid until the next call;
+  // empty if stopped. Throws Error(usage) when they do not fit the context.
+  std::span<const float> append(std::span<const std::int32_t> tokens,
+                                const Progress& progress = {});
   // The same, giving the logits [n, W] of every row, chunk by chunk (perplexity, prompt logprobs).
   using Rows = std::function<void(std::int64_t first, Tensor logits)>;
   void append_all(std::span<const std::int32_t> tokens, const Rows& rows);
@@ -69,8 +72,8 @@ class Session {
   Context ctx_;
   KvPages pages_;
   std::vector<std::int32_t> tokens_;
-  std::vector<std::int32_t> held_;     // pages, in order of position
-  std::vector<float> logits_;          // [W]
+  std::vector<std::int32_t> held_;  // pages, in order of position
+  std::vector<float> logits_;       // [W]
 };
 
 }  // namespace nautile::engine

@@ -217,8 +217,8 @@ TEST_P(AmxTable, I8EqualsTheAvx512TableToTheBit) {
       std::vector<std::int32_t> sums(static_cast<std::size_t>(shape.m * count / 16));
       for (int i = 0; i < shape.m; ++i) {
         panels().pack_i8(draws(static_cast<std::size_t>(count)).data(), count,
-                         x.data() + i * count * kI8InputBytes,
-                         x_scale.data() + i * count / 32, sums.data() + i * count / 16);
+                         x.data() + i * count * kI8InputBytes, x_scale.data() + i * count / 32,
+                         sums.data() + i * count / 16);
       }
       const std::vector<float> before = draws(static_cast<std::size_t>(shape.m * width));
       const int room = (count + 63) / 64 * 64 * 16;
@@ -231,8 +231,8 @@ TEST_P(AmxTable, I8EqualsTheAvx512TableToTheBit) {
                                 count, panel.data() + p * room);
           }
           std::vector<float> y = before;
-          table.multiply_i8({x.data(), static_cast<std::size_t>(count * kI8InputBytes), x_scale.data(),
-                             static_cast<std::size_t>(count / 32), sums.data(),
+          table.multiply_i8({x.data(), static_cast<std::size_t>(count * kI8InputBytes),
+                             x_scale.data(), static_cast<std::size_t>(count / 32), sums.data(),
                              static_cast<std::size_t>(count / 16)},
                             {panel.data(), static_cast<std::size_t>(room), scale.data(), offsets,
                              static_cast<std::size_t>(groups * 16), group},

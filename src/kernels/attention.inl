@@ -9,7 +9,8 @@ static float exp_one(float x) {
 
 // One row of softmax_block; s [kKeyBlock], valid >= 1. The row is cleared past `valid` up to
 // kKeyBlock, so the sum runs over whole registers in one fixed order.
-static void softmax_row(float* s, int valid, float scale, float* max_so_far, float* sum, float* factor) {
+static void softmax_row(float* s, int valid, float scale, float* max_so_far, float* sum,
+                        float* factor) {
   constexpr int w = Vec::kWidth;
   const Vec lowest = splat(-__builtin_inff());
   Vec top = lowest;
@@ -46,15 +47,24 @@ static void softmax_block(float* scores, std::size_t stride, int m, const int* v
   }
 }
 
-static inline Vec value_at_lane(const float* v) { return load(v); }
-static inline Vec value_at_lane(const bf16* v) { return load_bf16(v); }
-static inline Vec value_at_lane_n(const float* v, int n) { return load_n(v, n); }
-static inline Vec value_at_lane_n(const bf16* v, int n) { return load_bf16_n(v, n); }
+static inline Vec value_at_lane(const float* v) {
+  return load(v);
+}
+static inline Vec value_at_lane(const bf16* v) {
+  return load_bf16(v);
+}
+static inline Vec value_at_lane_n(const float* v, int n) {
+  return load_n(v, n);
+}
+static inline Vec value_at_lane_n(const bf16* v, int n) {
+  return load_bf16_n(v, n);
+}
 
 // R rows of p against the same values, C registers of columns at once.
 template <int R, int C, class Value>
-static inline void mix_tile(const float* p, std::size_t p_stride, const float* factor, const Value* v,
-                            std::size_t v_stride, int keys, float* out, std::size_t out_stride) {
+static inline void mix_tile(const float* p, std::size_t p_stride, const float* factor,
+                            const Value* v, std::size_t v_stride, int keys, float* out,
+                            std::size_t out_stride) {
   constexpr int w = Vec::kWidth;
   Vec acc[R][C];
 #pragma GCC unroll 8
@@ -67,10 +77,12 @@ static inline void mix_tile(const float* p, std::size_t p_stride, const float* f
   for (int j = 0; j < keys; ++j) {
     Vec row[C];
 #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) row[c] = value_at_lane(v + static_cast<std::size_t>(j) * v_stride + c * w);
+    for (int c = 0; c < C; ++c)
+      row[c] = value_at_lane(v + static_cast<std::size_t>(j) * v_stride + c * w);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
-      const Vec weight = splat(p[static_cast<std::size_t>(r) * p_stride + static_cast<std::size_t>(j)]);
+      const Vec weight =
+          splat(p[static_cast<std::size_t>(r) * p_stride + static_cast<std::size_t>(j)]);
 #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) acc[r][c] = fma(weight, row[c], acc[r][c]);
     }
@@ -78,14 +90,15 @@ static inline void mix_tile(const float* p, std::size_t p_stride, const float* f
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
-    for (int c = 0; c < C; ++c) store(out + static_cast<std::size_t>(r) * out_stride + c * w, acc[r][c]);
+    for (int c = 0; c < C; ++c)
+      store(out + static_cast<std::size_t>(r) * out_stride + c * w, acc[r][c]);
   }
 }
 
 // The last columns, fewer than a register.
 template <class Value>
-static inline void mix_tail(const float* p, const float* factor, const Value* v, std::size_t v_stride,
-                            int keys, int n, float* out) {
+static inline void mix_tail(const float* p, const float* factor, const Value* v,
+                            std::size_t v_stride, int keys, int n, float* out) {
   Vec acc = load_n(out, n) * splat(*factor);
   for (int j = 0; j < keys; ++j) {
     acc = fma(splat(p[j]), value_at_lane_n(v + static_cast<std::size_t>(j) * v_stride, n), acc);
@@ -94,8 +107,9 @@ static inline void mix_tail(const float* p, const float* factor, const Value* v,
 }
 
 template <int R, class Value>
-static inline void mix_rows(const float* p, std::size_t p_stride, const float* factor, const Value* v,
-                            std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) {
+static inline void mix_rows(const float* p, std::size_t p_stride, const float* factor,
+                            const Value* v, std::size_t v_stride, int keys, int cols, float* out,
+                            std::size_t out_stride) {
   constexpr int w = Vec::kWidth;
   int c = 0;
   for (; c + 4 * w <= cols; c += 4 * w) {
@@ -106,14 +120,15 @@ static inline void mix_rows(const float* p, std::size_t p_stride, const float* f
   }
   if (c == cols) return;
   for (int r = 0; r < R; ++r) {
-    mix_tail(p + static_cast<std::size_t>(r) * p_stride, factor + r, v + c, v_stride, keys, cols - c,
-             out + static_cast<std::size_t>(r) * out_stride + c);
+    mix_tail(p + static_cast<std::size_t>(r) * p_stride, factor + r, v + c, v_stride, keys,
+             cols - c, out + static_cast<std::size_t>(r) * out_stride + c);
   }
 }
 
 template <class Value>
 static void mix(const float* p, std::size_t p_stride, int m, const float* factor, const Value* v,
-                std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept {
+                std::size_t v_stride, int keys, int cols, float* out,
+                std::size_t out_stride) noexcept {
   constexpr int kRows = Vec::kWidth == 16 ? 6 : 2;  // as many accumulators as registers allow
   int i = 0;
   for (; i + kRows <= m; i += kRows) {

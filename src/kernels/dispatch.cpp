@@ -4,9 +4,15 @@
 
 namespace nautile::kernels {
 
-namespace reference { extern const Kernels table; }
-namespace avx2 { extern const Kernels table; }
-namespace avx512 { extern const Kernels table; }
+namespace reference {
+extern const Kernels table;
+}
+namespace avx2 {
+extern const Kernels table;
+}
+namespace avx512 {
+extern const Kernels table;
+}
 
 Kernels with_tiles(const Kernels& base, const AmxTiles& tiles) {
   Kernels table = base;
@@ -28,10 +34,14 @@ static const Kernels& amx_table() {
 
 const Kernels& table(Isa isa) {
   switch (isa) {
-    case Isa::reference: return reference::table;
-    case Isa::avx2: return avx2::table;
-    case Isa::avx512: return avx512::table;
-    case Isa::amx: return amx_table();
+    case Isa::reference:
+      return reference::table;
+    case Isa::avx2:
+      return avx2::table;
+    case Isa::avx512:
+      return avx512::table;
+    case Isa::amx:
+      return amx_table();
   }
   return reference::table;
 }

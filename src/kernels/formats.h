@@ -11,8 +11,8 @@ namespace nautile::kernels {
 // A panel is 16 rows of a weight side by side; scales of a panel are stored [group][16].
 inline constexpr int kPanelRows = 16;
 
-// out[c] = value of column c, 0 <= c < count; `blocks` starts at a block, count is a multiple of the
-// block. For F8_E4M3 the values are without their block scale. Not for I32.
+// out[c] = value of column c, 0 <= c < count; `blocks` starts at a block, count is a multiple of
+// the block. For F8_E4M3 the values are without their block scale. Not for I32.
 using UnpackF32 = void (*)(const std::byte* blocks, int count, float* out) noexcept;
 
 // The same weights as integers: value of column c = scale[g]·q[c] + offset[g], g = c / group.
@@ -28,8 +28,8 @@ enum class Offsets : std::uint8_t { none, per_group };
 // columns. To the bit what the table's multiply_i8 gives. Null where the table has no such loop.
 struct I8Input;
 inline constexpr int kFewRows = 2;
-using DotPanel = void (*)(const I8Input& x, int m, const std::byte* row0, std::size_t stride, int rows,
-                          int count, float* y, std::size_t y_stride) noexcept;
+using DotPanel = void (*)(const I8Input& x, int m, const std::byte* row0, std::size_t stride,
+                          int rows, int count, float* y, std::size_t y_stride) noexcept;
 
 struct FormatKernels {
   UnpackF32 f32 = nullptr;

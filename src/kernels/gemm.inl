@@ -4,23 +4,27 @@
 // and every output is one chain of sums in ascending k: no horizontal sum, no dependence on how
 // many rows or panels are computed together. Blocking only decides how many chains are in flight:
 // kRowsF × kTilePanels registers of sums hide the latency of the multiply-add, and each loaded
-// weight register serves kRowsF rows. A slice of panels stays in L1 (kChunk columns), so memory sees
-// each weight once per call of the driver.
+// weight register serves kRowsF rows. A slice of panels stays in L1 (kChunk columns), so memory
+// sees each weight once per call of the driver.
 
 static constexpr int kRegs = kPanelRows / Vec::kWidth;  // registers per panel
 
-static void interleave_f32(const float* x, std::size_t stride, int rows, int count, float* panel) noexcept {
+static void interleave_f32(const float* x, std::size_t stride, int rows, int count,
+                           float* panel) noexcept {
   interleave_lanes(RowsOfFloats{x, stride}, rows, count, reinterpret_cast<std::byte*>(panel));
 }
-static void interleave_bf16(const float* x, std::size_t stride, int rows, int count, bf16* panel) noexcept {
+static void interleave_bf16(const float* x, std::size_t stride, int rows, int count,
+                            bf16* panel) noexcept {
   interleave_lanes(PairsOfFloats{x, stride, count}, rows, (count + 1) / 2,
                    reinterpret_cast<std::byte*>(panel));
 }
-static void interleave_bf16_rows(const bf16* x, std::size_t stride, int rows, int count, bf16* panel) noexcept {
+static void interleave_bf16_rows(const bf16* x, std::size_t stride, int rows, int count,
+                                 bf16* panel) noexcept {
   interleave_lanes(PairsOfBf16{x, stride, count}, rows, (count + 1) / 2,
                    reinterpret_cast<std::byte*>(panel));
 }
-static void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count, std::byte* panel) noexcept {
+static void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count,
+                          std::byte* panel) noexcept {
   interleave_lanes(QuadsOfI8{q, stride}, rows, count / kI8PerLane, panel);
 }
 
@@ -34,27 +38,31 @@ struct Sums {
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 8
-      for (int c = 0; c < kCols; ++c) at[i][c] = load(y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth);
+      for (int c = 0; c < kCols; ++c)
+        at[i][c] = load(y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth);
     }
   }
   void write(float* y, std::size_t stride) const {
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 8
-      for (int c = 0; c < kCols; ++c) store(y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth, at[i][c]);
+      for (int c = 0; c < kCols; ++c)
+        store(y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth, at[i][c]);
     }
   }
 };
 
-// Adds `lanes` 32-bit lanes of pairs (BF16) to the sums. w: panels from `w_stride` bytes to the next.
+// Adds `lanes` 32-bit lanes of pairs (BF16) to the sums. w: panels from `w_stride` bytes to the
+// next.
 template <int M, int P>
-static inline void add_bf16(Sums<M, P>& sums, const std::byte* x, std::size_t x_stride, const std::byte* w,
-                            std::size_t w_stride, int lanes) {
+static inline void add_bf16(Sums<M, P>& sums, const std::byte* x, std::size_t x_stride,
+                            const std::byte* w, std::size_t w_stride, int lanes) {
   for (int k = 0; k < lanes; ++k) {
     IntVec row[P * kRegs];
 #pragma GCC unroll 8
     for (int c = 0; c < P * kRegs; ++c) {
-      row[c] = load_lanes(w + static_cast<std::size_t>(c / kRegs) * w_stride + k * 64 + c % kRegs * 32);
+      row[c] =
+          load_lanes(w + static_cast<std::size_t>(c / kRegs) * w_stride + k * 64 + c % kRegs * 32);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) {
@@ -71,8 +79,8 @@ struct TileF32 {
   static constexpr int kRows = kRowsF;
 
   template <int M, int P>
-  static inline void run(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
-                         const TileShape& shape, float* y) {
+  static inline void run(const Input& input, std::size_t first, const Panels& panels,
+                         std::size_t panel, const TileShape& shape, float* y) {
     const float* x = input.x + first * input.stride;
     const float* w = panels.w + panel * panels.stride;
     Sums<M, P> sums;
@@ -86,7 +94,8 @@ struct TileF32 {
       }
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
-        const Vec value = splat(x[static_cast<std::size_t>(i) * input.stride + static_cast<std::size_t>(k)]);
+        const Vec value =
+            splat(x[static_cast<std::size_t>(i) * input.stride + static_cast<std::size_t>(k)]);
 #pragma GCC unroll 8
         for (int c = 0; c < P * kRegs; ++c) sums.at[i][c] = fma(value, row[c], sums.at[i][c]);
       }
@@ -102,8 +111,8 @@ struct TileF32Bf16 {
   static constexpr int kRows = kRowsF - 2;  // two registers of widened weights beside the sums
 
   template <int M, int P>
-  static inline void run(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
-                         const TileShape& shape, float* y) {
+  static inline void run(const Input& input, std::size_t first, const Panels& panels,
+                         std::size_t panel, const TileShape& shape, float* y) {
     const float* x = input.x + first * input.stride;
     const bf16* w = panels.w + panel * panels.stride;
     Sums<M, P> sums;
@@ -112,7 +121,8 @@ struct TileF32Bf16 {
       IntVec row[P * kRegs];
 #pragma GCC unroll 8
       for (int c = 0; c < P * kRegs; ++c) {
-        row[c] = load_lanes(w + static_cast<std::size_t>(c / kRegs) * panels.stride + k * kPanelRows + c % kRegs * 16);
+        row[c] = load_lanes(w + static_cast<std::size_t>(c / kRegs) * panels.stride +
+                            k * kPanelRows + c % kRegs * 16);
       }
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
@@ -134,13 +144,14 @@ struct TileBf16 {
   static constexpr int kRows = kRowsF;
 
   template <int M, int P>
-  static inline void run(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
-                         const TileShape& shape, float* y) {
+  static inline void run(const Input& input, std::size_t first, const Panels& panels,
+                         std::size_t panel, const TileShape& shape, float* y) {
     Sums<M, P> sums;
     sums.read(y, shape.y_stride);
-    add_bf16<M, P>(sums, reinterpret_cast<const std::byte*>(input.x + first * input.stride), input.stride * 2,
-                   reinterpret_cast<const std::byte*>(panels.w + panel * panels.stride), panels.stride * 2,
-                   (shape.count + 1) / 2);
+    add_bf16<M, P>(sums, reinterpret_cast<const std::byte*>(input.x + first * input.stride),
+                   input.stride * 2,
+                   reinterpret_cast<const std::byte*>(panels.w + panel * panels.stride),
+                   panels.stride * 2, (shape.count + 1) / 2);
     sums.write(y, shape.y_stride);
   }
 };
@@ -151,8 +162,8 @@ struct TileF8 {
   static constexpr int kRows = kRowsI;
 
   template <int M, int P>
-  static inline void run(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
-                         const TileShape& shape, float* y) {
+  static inline void run(const Input& input, std::size_t first, const Panels& panels,
+                         std::size_t panel, const TileShape& shape, float* y) {
     const std::byte* x = reinterpret_cast<const std::byte*>(input.q + first * input.q_stride);
     const std::byte* w = reinterpret_cast<const std::byte*>(panels.q + panel * panels.q_stride);
     Sums<M, P> sums;
@@ -165,15 +176,17 @@ struct TileF8 {
 #pragma GCC unroll 8
         for (int c = 0; c < P * kRegs; ++c) part.at[i][c] = splat(0);
       }
-      add_bf16<M, P>(part, x + slab * 256, input.q_stride * 2, w + slab * 64 * 64, panels.q_stride * 2,
-                     ((left < 128 ? left : 128) + 1) / 2);
+      add_bf16<M, P>(part, x + slab * 256, input.q_stride * 2, w + slab * 64 * 64,
+                     panels.q_stride * 2, ((left < 128 ? left : 128) + 1) / 2);
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
-        const Vec sx = splat(input.scale[(first + static_cast<std::size_t>(i)) * input.scale_stride +
-                                         static_cast<std::size_t>(slab)]);
+        const Vec sx =
+            splat(input.scale[(first + static_cast<std::size_t>(i)) * input.scale_stride +
+                              static_cast<std::size_t>(slab)]);
 #pragma GCC unroll 8
         for (int c = 0; c < P * kRegs; ++c) {
-          const std::size_t at = (panel + static_cast<std::size_t>(c / kRegs)) * panels.scale_stride;
+          const std::size_t at =
+              (panel + static_cast<std::size_t>(c / kRegs)) * panels.scale_stride;
           const Vec sw = load(panels.scale + at + slab * kPanelRows + c % kRegs * Vec::kWidth);
           sums.at[i][c] = fma(part.at[i][c], sx * sw, sums.at[i][c]);
         }
@@ -189,8 +202,8 @@ struct TileI8 {
   static constexpr int kRows = kRowsI;
 
   template <int M, int P>
-  static inline void run(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
-                         const TileShape& shape, float* y) {
+  static inline void run(const Input& input, std::size_t first, const Panels& panels,
+                         std::size_t panel, const TileShape& shape, float* y) {
     if (panels.group == 32) {
       groups<M, P, 32>(input, first, panels, panel, shape, y);
     } else {
@@ -200,8 +213,8 @@ struct TileI8 {
 
  private:
   template <int M, int P, int G>
-  static inline void groups(const Input& input, std::size_t first, const Panels& panels, std::size_t panel,
-                            const TileShape& shape, float* y) {
+  static inline void groups(const Input& input, std::size_t first, const Panels& panels,
+                            std::size_t panel, const TileShape& shape, float* y) {
     constexpr int kLanes = G / kI8PerLane;  // 32-bit lanes of one group
     const std::byte* x = input.q + first * input.q_stride;
     const std::byte* w = panels.q + panel * panels.q_stride;
@@ -212,7 +225,8 @@ struct TileI8 {
       std::int32_t input_sum[M];
 #pragma GCC unroll 8
       for (int i = 0; i < M; ++i) {
-        const std::int32_t* s = input.sums + (first + static_cast<std::size_t>(i)) * input.sums_stride;
+        const std::int32_t* s =
+            input.sums + (first + static_cast<std::size_t>(i)) * input.sums_stride;
         input_sum[i] = G == 32 ? s[2 * g] + s[2 * g + 1] : s[g];
 #pragma GCC unroll 8
         for (int c = 0; c < P * kRegs; ++c) dots[i][c] = start_i8();
@@ -234,8 +248,8 @@ struct TileI8 {
           }
 #pragma GCC unroll 8
           for (int i = 0; i < M; ++i) {
-            const IntVec value =
-                splat_lane(x + static_cast<std::size_t>(i) * input.q_stride + input_at<G>(g, digit, k));
+            const IntVec value = splat_lane(x + static_cast<std::size_t>(i) * input.q_stride +
+                                            input_at<G>(g, digit, k));
 #pragma GCC unroll 8
             for (int c = 0; c < P * kRegs; ++c) dots[i][c] = dot_i8(dots[i][c], row[c], value);
           }
@@ -247,9 +261,11 @@ struct TileI8 {
                                      static_cast<std::size_t>(g * G / 32)];
 #pragma GCC unroll 8
         for (int c = 0; c < P * kRegs; ++c) {
-          const std::size_t at = (panel + static_cast<std::size_t>(c / kRegs)) * panels.scale_stride +
-                                 static_cast<std::size_t>(g * kPanelRows + c % kRegs * Vec::kWidth);
-          Vec sum = fma(to_float(finish_i8(dots[i][c], input_sum[i])), load(panels.scale + at) * splat(sx), sums.at[i][c]);
+          const std::size_t at =
+              (panel + static_cast<std::size_t>(c / kRegs)) * panels.scale_stride +
+              static_cast<std::size_t>(g * kPanelRows + c % kRegs * Vec::kWidth);
+          Vec sum = fma(to_float(finish_i8(dots[i][c], input_sum[i])),
+                        load(panels.scale + at) * splat(sx), sums.at[i][c]);
           if (panels.offset) {
             sum = fma(load(panels.offset + at), splat(sx * static_cast<float>(input_sum[i])), sum);
           }
@@ -262,8 +278,8 @@ struct TileI8 {
 };
 
 template <class Tile, int P>
-static void multiply_rows(const typename Tile::Input& x, const typename Tile::Panels& w, std::size_t panel,
-                          const TileShape& shape, float* y) {
+static void multiply_rows(const typename Tile::Input& x, const typename Tile::Panels& w,
+                          std::size_t panel, const TileShape& shape, float* y) {
   int i = 0;
   const auto at = [&](int row) { return y + static_cast<std::size_t>(row) * shape.y_stride; };
   for (; i + Tile::kRows <= shape.m; i += Tile::kRows) {
@@ -276,8 +292,8 @@ static void multiply_rows(const typename Tile::Input& x, const typename Tile::Pa
 }
 
 template <class Tile>
-static void multiply(const typename Tile::Input& x, const typename Tile::Panels& w, const TileShape& shape,
-                     float* y) noexcept {
+static void multiply(const typename Tile::Input& x, const typename Tile::Panels& w,
+                     const TileShape& shape, float* y) noexcept {
   int p = 0;
   for (; p + kTilePanels <= shape.panels; p += kTilePanels) {
     multiply_rows<Tile, kTilePanels>(x, w, static_cast<std::size_t>(p), shape, y + p * kPanelRows);

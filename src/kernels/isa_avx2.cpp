@@ -11,6 +11,8 @@
 
 namespace nautile::kernels::avx2 {
 namespace {
+// Each part is written over the parts before it.
+// clang-format off
 #include "kernels/vec_avx2.h"
 #include "kernels/tile_avx2.h"
 #include "kernels/rows.inl"
@@ -19,9 +21,13 @@ namespace {
 #include "kernels/gemm.inl"
 #include "kernels/formats_avx2.inl"
 #include "kernels/table.inl"
+// clang-format on
 }  // namespace
 
 extern constinit const Kernels table;
-constinit const Kernels table = {.isa = Isa::avx2, .rows = kRowTable, .panels = kPanelTable,
-                                 .attention = kAttentionTable, .formats = kFormatTable};
+constinit const Kernels table = {.isa = Isa::avx2,
+                                 .rows = kRowTable,
+                                 .panels = kPanelTable,
+                                 .attention = kAttentionTable,
+                                 .formats = kFormatTable};
 }  // namespace nautile::kernels::avx2

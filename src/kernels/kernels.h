@@ -1,4 +1,5 @@
-// kernels.h — Kernels: the table of pure functions that one instruction set offers, and its contracts.
+// kernels.h — Kernels: the table of pure functions that one instruction set offers, and its
+// contracts.
 //
 // All functions are noexcept, start no threads, allocate nothing, keep nothing. Pointers need no
 // alignment unless stated. Arithmetic order is fixed per output element: for one table a result
@@ -33,63 +34,64 @@ struct TileShape {
 // Class f32: y = fma(x[k], w[k], y) in ascending k.
 struct F32Input {
   const float* x;
-  std::size_t stride;          // elements from row to row
+  std::size_t stride;  // elements from row to row
 };
 struct F32Panels {
-  const float* w;              // as interleave_f32 wrote them
-  std::size_t stride;          // elements from panel to panel
+  const float* w;      // as interleave_f32 wrote them
+  std::size_t stride;  // elements from panel to panel
 };
 
 // Class bf16: pairs (2k, 2k+1) in ascending k; inside a pair the table's own order. The amx table
 // sums 32 columns, counted from the call's first, before it adds them to y (tile_amx.h).
 struct Bf16Input {
-  const bf16* x;               // an odd count is followed by a zero
+  const bf16* x;  // an odd count is followed by a zero
   std::size_t stride;
 };
 struct Bf16Panels {
-  const bf16* w;               // as interleave_bf16 wrote them
+  const bf16* w;  // as interleave_bf16 wrote them
   std::size_t stride;
 };
 
 // Inputs of class i8: whole numbers q of 15 bits and a sign, per 32 columns a scale, per 16 columns
-// the sum of q. Two bytes per column, in the table's own order inside 32 columns. Sixteen bits because
-// eight cost more accuracy than the weights' own rounding (SmolLM2 Q4_1: KL 2.7e-3 nats against
-// 3e-4) and a decode step, bound by memory, does not feel them. Strides go from row to row.
+// the sum of q. Two bytes per column, in the table's own order inside 32 columns. Sixteen bits
+// because eight cost more accuracy than the weights' own rounding (SmolLM2 Q4_1: KL 2.7e-3 nats
+// against 3e-4) and a decode step, bound by memory, does not feel them. Strides go from row to row.
 inline constexpr int kI8InputBytes = 2;
 inline constexpr float kI8InputMax = 32512;  // 127·256: both base-256 digits are signed bytes
 struct I8Input {
   const std::byte* q;
-  std::size_t q_stride;        // bytes
-  const float* scale;          // [m][count/32]
-  std::size_t scale_stride;    // elements
-  const std::int32_t* sums;    // [m][count/16]
-  std::size_t sums_stride;     // elements
+  std::size_t q_stride;      // bytes
+  const float* scale;        // [m][count/32]
+  std::size_t scale_stride;  // elements
+  const std::int32_t* sums;  // [m][count/16]
+  std::size_t sums_stride;   // elements
 };
 
 // Weights of class i8: panels as interleave_i8 wrote them, scales and offsets [count/group][16].
 // Per group, in ascending order, with t the integer dot product and s the sum of q of the input:
-//   y = fma(float(t), scale_w·scale_x, y);  with offsets then  y = fma(offset_w, scale_x·float(s), y)
+//   y = fma(float(t), scale_w·scale_x, y);  with offsets then  y = fma(offset_w, scale_x·float(s),
+//   y)
 struct I8Panels {
   const std::byte* q;
-  std::size_t q_stride;        // bytes from panel to panel
+  std::size_t q_stride;  // bytes from panel to panel
   const float* scale;
-  const float* offset;         // null unless the format has offsets
-  std::size_t scale_stride;    // floats from panel to panel
-  int group;                   // 16 or 32
+  const float* offset;       // null unless the format has offsets
+  std::size_t scale_stride;  // floats from panel to panel
+  int group;                 // 16 or 32
 };
 
 // Class fp8dyn: E4M3 values held exactly in BF16. `count` is at most one chunk; slabs of 128.
 struct F8Input {
-  const bf16* q;               // [m][count], padded with zeros to an even count
-  std::size_t q_stride;        // elements
-  const float* scale;          // [m][ceil(count/128)]
-  std::size_t scale_stride;    // elements
+  const bf16* q;             // [m][count], padded with zeros to an even count
+  std::size_t q_stride;      // elements
+  const float* scale;        // [m][ceil(count/128)]
+  std::size_t scale_stride;  // elements
 };
 struct F8Panels {
-  const bf16* q;               // as interleave_bf16 wrote them
-  std::size_t q_stride;        // elements from panel to panel
-  const float* scale;          // [ceil(count/128)][16]
-  std::size_t scale_stride;    // floats from panel to panel
+  const bf16* q;             // as interleave_bf16 wrote them
+  std::size_t q_stride;      // elements from panel to panel
+  const float* scale;        // [ceil(count/128)][16]
+  std::size_t scale_stride;  // floats from panel to panel
 };
 
 enum class F8Scale : std::uint8_t { any, power_of_two };
@@ -98,19 +100,24 @@ struct PanelKernels {
   // From 16 rows (row stride `stride` elements; rows beyond `rows` count as zeros) to panel order.
   // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding; an odd last column is paired with zero.
   // The amx table has its own order of BF16 (tile_amx.h), and fills up to 32 columns with zeros.
-  void (*interleave_f32)(const float* x, std::size_t stride, int rows, int count, float* panel) noexcept;
-  void (*interleave_bf16)(const float* x, std::size_t stride, int rows, int count, bf16* panel) noexcept;
+  void (*interleave_f32)(const float* x, std::size_t stride, int rows, int count,
+                         float* panel) noexcept;
+  void (*interleave_bf16)(const float* x, std::size_t stride, int rows, int count,
+                          bf16* panel) noexcept;
   // The same from rows that are BF16 already (`stride` in elements).
-  void (*interleave_bf16_rows)(const bf16* x, std::size_t stride, int rows, int count, bf16* panel) noexcept;
+  void (*interleave_bf16_rows)(const bf16* x, std::size_t stride, int rows, int count,
+                               bf16* panel) noexcept;
   // Integers: the table's own order, i8_panel_bytes per value. A panel has room for a multiple of
   // 64 columns.
-  void (*interleave_i8)(const std::int8_t* q, std::size_t stride, int rows, int count, std::byte* panel) noexcept;
+  void (*interleave_i8)(const std::int8_t* q, std::size_t stride, int rows, int count,
+                        std::byte* panel) noexcept;
   int i8_panel_bytes;
 
   // Inputs of a class from F32 rows. count is padded as the structs above say.
   void (*pack_bf16)(const float* x, int count, bf16* out) noexcept;
   // scale = amax/kI8InputMax, q = nearest even of x·(kI8InputMax/amax); count is a multiple of 32.
-  void (*pack_i8)(const float* x, int count, std::byte* q, float* scale, std::int32_t* sums) noexcept;
+  void (*pack_i8)(const float* x, int count, std::byte* q, float* scale,
+                  std::int32_t* sums) noexcept;
   // scale = max(amax, 1e-4)/448 per 128 columns, raised to a power of two if asked (UE8M0).
   void (*pack_f8)(const float* x, int count, F8Scale style, bf16* q, float* scale) noexcept;
 
@@ -121,8 +128,10 @@ struct PanelKernels {
                             float* y) noexcept;
   void (*multiply_bf16)(const Bf16Input& x, const Bf16Panels& panels, const TileShape& shape,
                         float* y) noexcept;
-  void (*multiply_i8)(const I8Input& x, const I8Panels& panels, const TileShape& shape, float* y) noexcept;
-  void (*multiply_f8)(const F8Input& x, const F8Panels& panels, const TileShape& shape, float* y) noexcept;
+  void (*multiply_i8)(const I8Input& x, const I8Panels& panels, const TileShape& shape,
+                      float* y) noexcept;
+  void (*multiply_f8)(const F8Input& x, const F8Panels& panels, const TileShape& shape,
+                      float* y) noexcept;
 };
 
 struct RowKernels {
@@ -134,7 +143,8 @@ struct RowKernels {
   void (*add)(const float* a, const float* b, int n, float* y) noexcept;
   // y[i] += s·x[i], one fused multiply-add each
   void (*add_scaled)(const float* x, float s, int n, float* y) noexcept;
-  // Rotates pairs of x [2·half] in place by angle i: interleaved pairs (2i, 2i+1), or halves (i, i+half).
+  // Rotates pairs of x [2·half] in place by angle i: interleaved pairs (2i, 2i+1), or halves (i,
+  // i+half).
   void (*rope_pairs)(float* x, const float* cos, const float* sin, int half) noexcept;
   void (*rope_halves)(float* x, const float* cos, const float* sin, int half) noexcept;
   // Conversions of a row.
@@ -150,10 +160,12 @@ struct AttentionKernels {
                         float* max, float* sum, float* factor) noexcept;
   // out[i][c] = factor[i]·out[i][c] + Σ_j p[i][j]·v[j][c], j ascending, c < cols.
   void (*mix)(const float* p, std::size_t p_stride, int m, const float* factor, const float* v,
-              std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept;
+              std::size_t v_stride, int keys, int cols, float* out,
+              std::size_t out_stride) noexcept;
   // The same from BF16 values.
   void (*mix_bf16)(const float* p, std::size_t p_stride, int m, const float* factor, const bf16* v,
-                   std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept;
+                   std::size_t v_stride, int keys, int cols, float* out,
+                   std::size_t out_stride) noexcept;
 };
 
 struct Kernels {
@@ -166,7 +178,8 @@ struct Kernels {
   const FormatKernels& format(Format f) const { return formats[static_cast<int>(f)]; }
 };
 
-// The table of an instruction set. Every table is always linked; ask cpu_features() before using one.
+// The table of an instruction set. Every table is always linked; ask cpu_features() before using
+// one.
 const Kernels& table(Isa isa);
 
 }  // namespace nautile::kernels

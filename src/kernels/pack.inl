@@ -5,7 +5,8 @@ static void pack_bf16(const float* x, int count, bf16* out) noexcept {
   if (count & 1) out[count] = bf16{0};
 }
 
-static void pack_i8(const float* x, int count, std::byte* q, float* scale, std::int32_t* sums) noexcept {
+static void pack_i8(const float* x, int count, std::byte* q, float* scale,
+                    std::int32_t* sums) noexcept {
   constexpr int w = Vec::kWidth;
   for (int g = 0; g < count / 32; ++g) {
     const float* block = x + 32 * g;

@@ -57,16 +57,24 @@ void row_from_bf16(const bf16* x, int n, float* y) noexcept {
   for (int i = 0; i < n; ++i) y[i] = to_float(x[i]);
 }
 
-// ---- panels: [k][16], pairs of BF16 [k/2][16][2], integers as 16 bits [k/2][16][2] -----------------
+// ---- panels: [k][16], pairs of BF16 [k/2][16][2], integers as 16 bits [k/2][16][2]
+// -----------------
 
-void interleave_f32(const float* x, std::size_t stride, int rows, int count, float* panel) noexcept {
+void interleave_f32(const float* x, std::size_t stride, int rows, int count,
+                    float* panel) noexcept {
   for (int k = 0; k < count; ++k) {
-    for (int r = 0; r < kR; ++r) panel[k * kR + r] = r < rows ? x[static_cast<std::size_t>(r) * stride + static_cast<std::size_t>(k)] : 0.0f;
+    for (int r = 0; r < kR; ++r)
+      panel[k * kR + r] =
+          r < rows ? x[static_cast<std::size_t>(r) * stride + static_cast<std::size_t>(k)] : 0.0f;
   }
 }
 
-bf16 rounded(float x) { return to_bf16(x); }
-bf16 rounded(bf16 x) { return x; }
+bf16 rounded(float x) {
+  return to_bf16(x);
+}
+bf16 rounded(bf16 x) {
+  return x;
+}
 
 template <class T>
 void interleave_pairs(const T* x, std::size_t stride, int rows, int count, bf16* panel) noexcept {
@@ -74,15 +82,19 @@ void interleave_pairs(const T* x, std::size_t stride, int rows, int count, bf16*
     for (int r = 0; r < kR; ++r) {
       const bool inside = r < rows && k < count;
       panel[(k / 2 * kR + r) * 2 + k % 2] =
-          inside ? rounded(x[static_cast<std::size_t>(r) * stride + static_cast<std::size_t>(k)]) : bf16{0};
+          inside ? rounded(x[static_cast<std::size_t>(r) * stride + static_cast<std::size_t>(k)])
+                 : bf16{0};
     }
   }
 }
 
-void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count, std::byte* panel) noexcept {
+void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count,
+                   std::byte* panel) noexcept {
   for (int k = 0; k < count; ++k) {
     for (int r = 0; r < kR; ++r) {
-      const std::int16_t value = r < rows ? q[static_cast<std::size_t>(r) * stride + static_cast<std::size_t>(k)] : std::int16_t{0};
+      const std::int16_t value =
+          r < rows ? q[static_cast<std::size_t>(r) * stride + static_cast<std::size_t>(k)]
+                   : std::int16_t{0};
       std::memcpy(panel + ((k / 2 * kR + r) * 2 + k % 2) * 2, &value, 2);
     }
   }
@@ -116,7 +128,8 @@ void pack_f8(const float* x, int count, F8Scale style, bf16* q, float* scale) no
     float s = amax / 448.0f;
     if (style == F8Scale::power_of_two) s = std::exp2(std::ceil(std::log2(s)));
     scale[slab] = s;
-    for (int c = slab * 128; c < end; ++c) q[c] = to_bf16(f8_e4m3_to_float(float_to_f8_e4m3(x[c] / s)));
+    for (int c = slab * 128; c < end; ++c)
+      q[c] = to_bf16(f8_e4m3_to_float(float_to_f8_e4m3(x[c] / s)));
   }
   if (count & 1) q[count] = bf16{0};
 }
@@ -126,13 +139,15 @@ template <class One>
 void each_output(const TileShape& shape, float* y, One one) noexcept {
   for (int i = 0; i < shape.m; ++i) {
     for (int n = 0; n < shape.panels * kR; ++n) {
-      one(static_cast<std::size_t>(i), static_cast<std::size_t>(n / kR), static_cast<std::size_t>(n % kR),
+      one(static_cast<std::size_t>(i), static_cast<std::size_t>(n / kR),
+          static_cast<std::size_t>(n % kR),
           y[static_cast<std::size_t>(i) * shape.y_stride + static_cast<std::size_t>(n)]);
     }
   }
 }
 
-void multiply_f32(const F32Input& x, const F32Panels& w, const TileShape& shape, float* y) noexcept {
+void multiply_f32(const F32Input& x, const F32Panels& w, const TileShape& shape,
+                  float* y) noexcept {
   each_output(shape, y, [&](std::size_t i, std::size_t p, std::size_t lane, float& sum) {
     for (std::size_t k = 0; k < static_cast<std::size_t>(shape.count); ++k) {
       sum = std::fma(x.x[i * x.stride + k], w.w[p * w.stride + k * kR + lane], sum);
@@ -147,17 +162,21 @@ float dot_pairs(const bf16* x, const bf16* w, std::size_t lane, std::size_t coun
   return sum;
 }
 
-void multiply_f32_bf16(const F32Input& x, const Bf16Panels& w, const TileShape& shape, float* y) noexcept {
+void multiply_f32_bf16(const F32Input& x, const Bf16Panels& w, const TileShape& shape,
+                       float* y) noexcept {
   each_output(shape, y, [&](std::size_t i, std::size_t p, std::size_t lane, float& sum) {
     for (std::size_t k = 0; k < static_cast<std::size_t>(shape.count); ++k) {
-      sum = std::fma(x.x[i * x.stride + k], to_float(w.w[p * w.stride + (k / 2 * kR + lane) * 2 + k % 2]), sum);
+      sum = std::fma(x.x[i * x.stride + k],
+                     to_float(w.w[p * w.stride + (k / 2 * kR + lane) * 2 + k % 2]), sum);
     }
   });
 }
 
-void multiply_bf16(const Bf16Input& x, const Bf16Panels& w, const TileShape& shape, float* y) noexcept {
+void multiply_bf16(const Bf16Input& x, const Bf16Panels& w, const TileShape& shape,
+                   float* y) noexcept {
   each_output(shape, y, [&](std::size_t i, std::size_t p, std::size_t lane, float& sum) {
-    sum = dot_pairs(x.x + i * x.stride, w.w + p * w.stride, lane, static_cast<std::size_t>(shape.count), sum);
+    sum = dot_pairs(x.x + i * x.stride, w.w + p * w.stride, lane,
+                    static_cast<std::size_t>(shape.count), sum);
   });
 }
 
@@ -166,9 +185,10 @@ void multiply_f8(const F8Input& x, const F8Panels& w, const TileShape& shape, fl
     const std::size_t count = static_cast<std::size_t>(shape.count);
     for (std::size_t slab = 0; slab * 128 < count; ++slab) {
       const std::size_t length = count - slab * 128 < 128 ? count - slab * 128 : 128;
-      const float part = dot_pairs(x.q + i * x.q_stride + slab * 128, w.q + p * w.q_stride + slab * 128 * kR,
-                                   lane, length, 0.0f);
-      const float scale = x.scale[i * x.scale_stride + slab] * w.scale[p * w.scale_stride + slab * kR + lane];
+      const float part = dot_pairs(x.q + i * x.q_stride + slab * 128,
+                                   w.q + p * w.q_stride + slab * 128 * kR, lane, length, 0.0f);
+      const float scale =
+          x.scale[i * x.scale_stride + slab] * w.scale[p * w.scale_stride + slab * kR + lane];
       sum = std::fma(part, scale, sum);
     }
   });
@@ -196,8 +216,8 @@ void multiply_i8(const I8Input& x, const I8Panels& w, const TileShape& shape, fl
 
 // ---- attention ----------------------------------------------------------------------------------
 
-void softmax_block(float* scores, std::size_t stride, int m, const int* valid, float scale, float* max,
-                   float* sum, float* factor) noexcept {
+void softmax_block(float* scores, std::size_t stride, int m, const int* valid, float scale,
+                   float* max, float* sum, float* factor) noexcept {
   for (int i = 0; i < m; ++i) {
     float* s = scores + static_cast<std::size_t>(i) * stride;
     float top = max[i];
@@ -213,12 +233,16 @@ void softmax_block(float* scores, std::size_t stride, int m, const int* valid, f
   }
 }
 
-float widened(float x) { return x; }
-float widened(bf16 x) { return to_float(x); }
+float widened(float x) {
+  return x;
+}
+float widened(bf16 x) {
+  return to_float(x);
+}
 
 template <class Value>
-void mix(const float* p, std::size_t p_stride, int m, const float* factor, const Value* v, std::size_t v_stride,
-         int keys, int cols, float* out, std::size_t out_stride) noexcept {
+void mix(const float* p, std::size_t p_stride, int m, const float* factor, const Value* v,
+         std::size_t v_stride, int keys, int cols, float* out, std::size_t out_stride) noexcept {
   for (std::size_t i = 0; i < static_cast<std::size_t>(m); ++i) {
     for (std::size_t c = 0; c < static_cast<std::size_t>(cols); ++c) {
       float sum = out[i * out_stride + c] * factor[i];
@@ -237,13 +261,26 @@ void mix(const float* p, std::size_t p_stride, int m, const float* factor, const
 extern const Kernels table;
 const Kernels table = {
     .isa = Isa::reference,
-    .rows = {.rms_norm = rms_norm, .silu_mul = silu_mul, .add = add, .add_scaled = add_scaled,
-             .rope_pairs = rope_pairs, .rope_halves = rope_halves, .to_bf16 = row_to_bf16, .from_bf16 = row_from_bf16},
-    .panels = {.interleave_f32 = interleave_f32, .interleave_bf16 = interleave_pairs<float>,
-               .interleave_bf16_rows = interleave_pairs<bf16>, .interleave_i8 = interleave_i8,
+    .rows = {.rms_norm = rms_norm,
+             .silu_mul = silu_mul,
+             .add = add,
+             .add_scaled = add_scaled,
+             .rope_pairs = rope_pairs,
+             .rope_halves = rope_halves,
+             .to_bf16 = row_to_bf16,
+             .from_bf16 = row_from_bf16},
+    .panels = {.interleave_f32 = interleave_f32,
+               .interleave_bf16 = interleave_pairs<float>,
+               .interleave_bf16_rows = interleave_pairs<bf16>,
+               .interleave_i8 = interleave_i8,
                .i8_panel_bytes = 2,
-               .pack_bf16 = pack_bf16, .pack_i8 = pack_i8, .pack_f8 = pack_f8,
-               .multiply_f32 = multiply_f32, .multiply_f32_bf16 = multiply_f32_bf16, .multiply_bf16 = multiply_bf16, .multiply_i8 = multiply_i8,
+               .pack_bf16 = pack_bf16,
+               .pack_i8 = pack_i8,
+               .pack_f8 = pack_f8,
+               .multiply_f32 = multiply_f32,
+               .multiply_f32_bf16 = multiply_f32_bf16,
+               .multiply_bf16 = multiply_bf16,
+               .multiply_i8 = multiply_i8,
                .multiply_f8 = multiply_f8},
     .attention = {.softmax_block = softmax_block, .mix = mix<float>, .mix_bf16 = mix<bf16>},
     .formats = kFormatTable};

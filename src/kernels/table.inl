@@ -1,16 +1,27 @@
 // table.inl — fills one instruction set's table.
 
-static constexpr RowKernels kRowTable = {
-    .rms_norm = rms_norm, .silu_mul = silu_mul, .add = add, .add_scaled = add_scaled,
-    .rope_pairs = rope_pairs, .rope_halves = rope_halves, .to_bf16 = row_to_bf16, .from_bf16 = row_from_bf16};
+static constexpr RowKernels kRowTable = {.rms_norm = rms_norm,
+                                         .silu_mul = silu_mul,
+                                         .add = add,
+                                         .add_scaled = add_scaled,
+                                         .rope_pairs = rope_pairs,
+                                         .rope_halves = rope_halves,
+                                         .to_bf16 = row_to_bf16,
+                                         .from_bf16 = row_from_bf16};
 
-static constexpr PanelKernels kPanelTable = {
-    .interleave_f32 = interleave_f32, .interleave_bf16 = interleave_bf16,
-    .interleave_bf16_rows = interleave_bf16_rows, .interleave_i8 = interleave_i8,
-    .i8_panel_bytes = 4 / kI8PerLane,
-    .pack_bf16 = pack_bf16, .pack_i8 = pack_i8, .pack_f8 = pack_f8,
-    .multiply_f32 = multiply<TileF32>, .multiply_f32_bf16 = multiply<TileF32Bf16>,
-    .multiply_bf16 = multiply<TileBf16>,
-    .multiply_i8 = multiply<TileI8>, .multiply_f8 = multiply<TileF8>};
+static constexpr PanelKernels kPanelTable = {.interleave_f32 = interleave_f32,
+                                             .interleave_bf16 = interleave_bf16,
+                                             .interleave_bf16_rows = interleave_bf16_rows,
+                                             .interleave_i8 = interleave_i8,
+                                             .i8_panel_bytes = 4 / kI8PerLane,
+                                             .pack_bf16 = pack_bf16,
+                                             .pack_i8 = pack_i8,
+                                             .pack_f8 = pack_f8,
+                                             .multiply_f32 = multiply<TileF32>,
+                                             .multiply_f32_bf16 = multiply<TileF32Bf16>,
+                                             .multiply_bf16 = multiply<TileBf16>,
+                                             .multiply_i8 = multiply<TileI8>,
+                                             .multiply_f8 = multiply<TileF8>};
 
-static constexpr AttentionKernels kAttentionTable = {.softmax_block = softmax_block, .mix = mix<float>, .mix_bf16 = mix<bf16>};
+static constexpr AttentionKernels kAttentionTable = {
+    .softmax_block = softmax_block, .mix = mix<float>, .mix_bf16 = mix<bf16>};

@@ -66,7 +66,8 @@ struct DigitLanes {
   const std::byte* q;
   std::size_t stride;
   __m256i eight(int row, int first) const {
-    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(q + at_row(row, stride) + 8 * first));
+    return _mm256_loadu_si256(
+        reinterpret_cast<const __m256i*>(q + at_row(row, stride) + 8 * first));
   }
   __m512i lanes(int row, int first) const {
     return _mm512_inserti64x4(_mm512_castsi256_si512(eight(row, first)), eight(row, first + 8), 1);
@@ -294,8 +295,7 @@ struct TileI8 {
  private:
   // One group of 16 weight rows with 16 input rows: the floating-point steps of I8Panels.
   static inline void chain(const std::int32_t (*high)[kHalf], const std::int32_t (*low)[kHalf],
-                           const float* scale,
-                           const float* offset, Vec input_scale, Vec scaled_sum,
+                           const float* scale, const float* offset, Vec input_scale, Vec scaled_sum,
                            float (*sums)[kHalf]) {
     for (int r = 0; r < kPanelRows; ++r) {
       const __m512i both = _mm512_slli_epi32(load_lanes(high[r]).v, 8);

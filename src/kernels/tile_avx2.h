@@ -17,7 +17,9 @@ static inline IntVec splat_lane(const void* p) {
   __builtin_memcpy(&lane, p, 4);
   return {_mm256_set1_epi32(lane)};
 }
-static inline Vec low_bf16(IntVec x) { return {_mm256_castsi256_ps(_mm256_slli_epi32(x.v, 16))}; }
+static inline Vec low_bf16(IntVec x) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(x.v, 16))};
+}
 static inline Vec high_bf16(IntVec x) {
   return {_mm256_castsi256_ps(_mm256_and_si256(x.v, _mm256_set1_epi32(-65536)))};
 }
@@ -25,9 +27,15 @@ static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
   return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), acc));
 }
 static constexpr int kDigits = 1;
-static inline IntVec start_i8() { return {_mm256_setzero_si256()}; }
-static inline IntVec next_digit(IntVec dot) { return dot; }
-static inline IntVec finish_i8(IntVec dot, std::int32_t) { return dot; }
+static inline IntVec start_i8() {
+  return {_mm256_setzero_si256()};
+}
+static inline IntVec next_digit(IntVec dot) {
+  return dot;
+}
+static inline IntVec finish_i8(IntVec dot, std::int32_t) {
+  return dot;
+}
 // Bytes from a row's inputs to lane k of group g (G columns).
 template <int G>
 static inline int input_at(int g, int, int k) {
@@ -36,7 +44,9 @@ static inline int input_at(int g, int, int k) {
 static inline IntVec dot_i8(IntVec acc, IntVec w, IntVec x) {
   return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(w.v, x.v))};
 }
-static inline Vec to_float(IntVec x) { return {_mm256_cvtepi32_ps(x.v)}; }
+static inline Vec to_float(IntVec x) {
+  return {_mm256_cvtepi32_ps(x.v)};
+}
 
 // In place: eight rows of eight 32-bit lanes become eight columns.
 static inline void transpose(__m256i r[8]) {
@@ -100,7 +110,8 @@ struct PairsOfFloats {
     const int left = count - 2 * first < 2 * n ? count - 2 * first : 2 * n;
     const Vec low = left >= 8 ? load(p) : load_n(p, left);
     const Vec high = left >= 16 ? load(p + 8) : (left > 8 ? load_n(p + 8, left - 8) : splat(0));
-    return _mm256_inserti128_si256(_mm256_castsi128_si256(round_to_bf16(low)), round_to_bf16(high), 1);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(round_to_bf16(low)), round_to_bf16(high),
+                                   1);
   }
 };
 

@@ -6,16 +6,21 @@ struct IntVec {
   __m512i v;
 };
 static constexpr int kI8PerLane = 4;
-// Accumulators: kRowsF·4 panels for sums, kRowsI·4 for integer sums beside float sums (32 registers).
+// Accumulators: kRowsF·4 panels for sums, kRowsI·4 for integer sums beside float sums (32
+// registers).
 static constexpr int kTilePanels = 4, kRowsF = 6, kRowsI = 3;
 
-static inline IntVec load_lanes(const void* p) { return {_mm512_loadu_si512(p)}; }
+static inline IntVec load_lanes(const void* p) {
+  return {_mm512_loadu_si512(p)};
+}
 static inline IntVec splat_lane(const void* p) {
   std::int32_t lane;
   __builtin_memcpy(&lane, p, 4);
   return {_mm512_set1_epi32(lane)};
 }
-static inline Vec low_bf16(IntVec x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(x.v, 16))}; }
+static inline Vec low_bf16(IntVec x) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(x.v, 16))};
+}
 static inline Vec high_bf16(IntVec x) {
   return {_mm512_castsi512_ps(_mm512_and_si512(x.v, _mm512_set1_epi32(-65536)))};
 }
@@ -25,11 +30,15 @@ static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
   __asm__("" : "+v"(x.v));
   return {_mm512_dpbf16_ps(acc.v, (__m512bh)x.v, (__m512bh)w.v)};
 }
-// VPDPBUSD wants unsigned by signed: panels hold q + 128, and 128·Σx is taken away at the end. Inputs
-// are two digits: the products with the high ones, times 256, then those with the low ones.
+// VPDPBUSD wants unsigned by signed: panels hold q + 128, and 128·Σx is taken away at the end.
+// Inputs are two digits: the products with the high ones, times 256, then those with the low ones.
 static constexpr int kDigits = 2;
-static inline IntVec start_i8() { return {_mm512_setzero_si512()}; }
-static inline IntVec next_digit(IntVec dot) { return {_mm512_slli_epi32(dot.v, 8)}; }
+static inline IntVec start_i8() {
+  return {_mm512_setzero_si512()};
+}
+static inline IntVec next_digit(IntVec dot) {
+  return {_mm512_slli_epi32(dot.v, 8)};
+}
 static inline IntVec finish_i8(IntVec dot, std::int32_t input_sum) {
   return {_mm512_sub_epi32(dot.v, _mm512_set1_epi32(128 * input_sum))};
 }
@@ -41,7 +50,9 @@ static inline int input_at(int g, int digit, int k) {
 static inline IntVec dot_i8(IntVec acc, IntVec w, IntVec x) {
   return {_mm512_dpbusd_epi32(acc.v, w.v, x.v)};
 }
-static inline Vec to_float(IntVec x) { return {_mm512_cvtepi32_ps(x.v)}; }
+static inline Vec to_float(IntVec x) {
+  return {_mm512_cvtepi32_ps(x.v)};
+}
 
 // In place: sixteen rows of sixteen 32-bit lanes become sixteen columns.
 static inline void transpose(__m512i r[16]) {

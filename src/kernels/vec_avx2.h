@@ -11,20 +11,48 @@ static inline __m256i first_lanes(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane);
 }
 
-static inline Vec splat(float x) { return {_mm256_set1_ps(x)}; }
-static inline Vec load(const float* p) { return {_mm256_loadu_ps(p)}; }
-static inline Vec load_n(const float* p, int n) { return {_mm256_maskload_ps(p, first_lanes(n))}; }
-static inline void store(float* p, Vec x) { _mm256_storeu_ps(p, x.v); }
-static inline void store_n(float* p, Vec x, int n) { _mm256_maskstore_ps(p, first_lanes(n), x.v); }
-static inline Vec operator+(Vec a, Vec b) { return {_mm256_add_ps(a.v, b.v)}; }
-static inline Vec operator-(Vec a, Vec b) { return {_mm256_sub_ps(a.v, b.v)}; }
-static inline Vec operator*(Vec a, Vec b) { return {_mm256_mul_ps(a.v, b.v)}; }
-static inline Vec operator/(Vec a, Vec b) { return {_mm256_div_ps(a.v, b.v)}; }
-static inline Vec fma(Vec a, Vec b, Vec c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
-static inline Vec max(Vec a, Vec b) { return {_mm256_max_ps(a.v, b.v)}; }
-static inline Vec min(Vec a, Vec b) { return {_mm256_min_ps(a.v, b.v)}; }
-static inline Vec abs(Vec a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
-static inline Vec round(Vec a) { return {_mm256_round_ps(a.v, 8)}; }  // to nearest even
+static inline Vec splat(float x) {
+  return {_mm256_set1_ps(x)};
+}
+static inline Vec load(const float* p) {
+  return {_mm256_loadu_ps(p)};
+}
+static inline Vec load_n(const float* p, int n) {
+  return {_mm256_maskload_ps(p, first_lanes(n))};
+}
+static inline void store(float* p, Vec x) {
+  _mm256_storeu_ps(p, x.v);
+}
+static inline void store_n(float* p, Vec x, int n) {
+  _mm256_maskstore_ps(p, first_lanes(n), x.v);
+}
+static inline Vec operator+(Vec a, Vec b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+static inline Vec operator-(Vec a, Vec b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+static inline Vec operator*(Vec a, Vec b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+static inline Vec operator/(Vec a, Vec b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+static inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+static inline Vec max(Vec a, Vec b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+static inline Vec min(Vec a, Vec b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
+static inline Vec abs(Vec a) {
+  return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)};
+}
+static inline Vec round(Vec a) {
+  return {_mm256_round_ps(a.v, 8)};
+}  // to nearest even
 // Lanes n and above become `other`.
 static inline Vec keep_n(Vec a, int n, Vec other) {
   return {_mm256_blendv_ps(other.v, a.v, _mm256_castsi256_ps(first_lanes(n)))};
@@ -42,7 +70,8 @@ static inline float reduce_max(Vec a) {
 
 // a·2^n for whole n in the range of normal exponents.
 static inline Vec scale_by_power(Vec a, Vec n) {
-  const __m256i e = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
+  const __m256i e =
+      _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
   return {_mm256_mul_ps(a.v, _mm256_castsi256_ps(e))};
 }
 
@@ -78,8 +107,9 @@ static inline void store_bf16_n(bf16* p, Vec x, int n) {
 // Eight inputs of class i8 from column c of a group, as 16-bit integers.
 static inline void store_input(std::byte* group, int c, Vec x) {
   const __m256i whole = _mm256_cvtps_epi32(x.v);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(group + 2 * c),
-                   _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
+  _mm_storeu_si128(
+      reinterpret_cast<__m128i*>(group + 2 * c),
+      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
 }
 static inline std::int32_t reduce_add_whole(Vec x) {
   return static_cast<std::int32_t>(reduce_add(x));  // exact: whole numbers far below 2^24

@@ -3,13 +3,16 @@
 namespace nautile {
 namespace {
 
-std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+std::size_t index(std::int64_t i) {
+  return static_cast<std::size_t>(i);
+}
 
 // Span s of the batch with its cached rows.
 QuerySpan query_span(const Batch& batch, const LayerKv& kv, std::int64_t s) {
   const std::int32_t first = batch.starts[index(s)];
   const std::int64_t count = batch.starts[index(s + 1)] - first;
-  return {first, count, count ? batch.positions[index(first)] : 0, kv.sequence[index(s)], kv.sequence[index(s)]};
+  return {first, count, count ? batch.positions[index(first)] : 0, kv.sequence[index(s)],
+          kv.sequence[index(s)]};
 }
 
 // Per-head weights of MLA, from either form of the checkpoint.
@@ -25,19 +28,25 @@ struct HeadWeights {
   }
   MatrixView value(std::int64_t head) const {
     if (split()) return matrix(w.value_up.weight, head);
-    return matrix(w.kv_up.weight).slice(head * (a.plain_dims + a.value_dims) + a.plain_dims, a.value_dims);
+    return matrix(w.kv_up.weight)
+        .slice(head * (a.plain_dims + a.value_dims) + a.plain_dims, a.value_dims);
   }
 };
 
-// q_nope [T, H, N] of q [T, H·(N+R)] into the latent space -> queries [T, H, C+R] with the rotated part behind.
+// q_nope [T, H, N] of q [T, H·(N+R)] into the latent space -> queries [T, H, C+R] with the rotated
+// part behind.
 Tensor absorb_queries(Context& ctx, const HeadWeights& heads, Tensor q) {
   const AttentionConfig& a = heads.a;
   const std::int64_t H = a.heads, N = a.plain_dims, R = a.rope_dims, C = a.kv_rank;
   Tensor latent = make_tensor(ctx.scratch, {q.rows(), H, C + R});
   std::vector<Product> products;
   for (std::int64_t h = 0; h < H; ++h) {
-    products.push_back({.w = heads.key(h), .x = q.data + h * (N + R), .x_stride = index(H * (N + R)), .m = q.rows(),
-                        .y = latent.data + h * (C + R), .y_stride = index(H * (C + R))});
+    products.push_back({.w = heads.key(h),
+                        .x = q.data + h * (N + R),
+                        .x_stride = index(H * (N + R)),
+                        .m = q.rows(),
+                        .y = latent.data + h * (C + R),
+                        .y_stride = index(H * (C + R))});
   }
   if (heads.split()) {
     ctx.backend.products(products, std::nullopt);
@@ -51,19 +60,28 @@ Tensor absorb_queries(Context& ctx, const HeadWeights& heads, Tensor q) {
 }
 
 // Attention over the latents themselves: all heads share one key [C+R] whose first C are the value.
-void attend_absorbed(Context& ctx, const HeadWeights& heads, Tensor q, std::span<const QuerySpan> spans,
-                     Format format, Tensor out) {
+void attend_absorbed(Context& ctx, const HeadWeights& heads, Tensor q,
+                     std::span<const QuerySpan> spans, Format format, Tensor out) {
   const AttentionConfig& a = heads.a;
   Arena::Scope scope(ctx.scratch);
   const Tensor queries = absorb_queries(ctx, heads, q);
   const Tensor mixed = make_tensor(ctx.scratch, {q.rows(), a.heads, a.kv_rank});
-  const AttendShape shape{.query_heads = a.heads, .kv_heads = 1, .key_dims = a.kv_rank + a.rope_dims,
-                          .value_dims = a.kv_rank, .key_format = format, .value_format = format, .scale = a.softmax_scale};
+  const AttendShape shape{.query_heads = a.heads,
+                          .kv_heads = 1,
+                          .key_dims = a.kv_rank + a.rope_dims,
+                          .value_dims = a.kv_rank,
+                          .key_format = format,
+                          .value_format = format,
+                          .scale = a.softmax_scale};
   ctx.backend.attend(queries.data, spans, shape, mixed.data);
   std::vector<Product> products;
   for (std::int64_t h = 0; h < a.heads; ++h) {
-    products.push_back({.w = heads.value(h), .x = mixed.data + h * a.kv_rank, .x_stride = index(a.heads * a.kv_rank),
-                        .m = q.rows(), .y = out.data + h * a.value_dims, .y_stride = index(a.heads * a.value_dims)});
+    products.push_back({.w = heads.value(h),
+                        .x = mixed.data + h * a.kv_rank,
+                        .x_stride = index(a.heads * a.kv_rank),
+                        .m = q.rows(),
+                        .y = out.data + h * a.value_dims,
+                        .y_stride = index(a.heads * a.value_dims)});
   }
   ctx.backend.products(products, std::nullopt);
 }
@@ -74,9 +92,11 @@ struct Expanded {
   Tensor values;  // [P, count, V]
 };
 
-Expanded expand(Context& ctx, const HeadWeights& heads, Tensor latents, std::int64_t first, std::int64_t count) {
+Expanded expand(Context& ctx, const HeadWeights& heads, Tensor latents, std::int64_t first,
+                std::int64_t count) {
   const AttentionConfig& a = heads.a;
-  const std::int64_t P = latents.rows(), N = a.plain_dims, R = a.rope_dims, V = a.value_dims, C = a.kv_rank;
+  const std::int64_t P = latents.rows(), N = a.plain_dims, R = a.rope_dims, V = a.value_dims,
+                     C = a.kv_rank;
   Expanded e{make_tensor(ctx.scratch, {P, count, N + R}), make_tensor(ctx.scratch, {P, count, V})};
   std::vector<Product> keys, values;
   for (std::int64_t h = 0; h < count; ++h) {
@@ -104,11 +124,14 @@ Expanded expand(Context& ctx, const HeadWeights& heads, Tensor latents, std::int
   return e;
 }
 
-// Attention with keys and values expanded per head, some heads at a time so that they fit in memory.
-void attend_expanded(Context& ctx, const HeadWeights& heads, Tensor q, const QuerySpan& span, Format format, Tensor out) {
+// Attention with keys and values expanded per head, some heads at a time so that they fit in
+// memory.
+void attend_expanded(Context& ctx, const HeadWeights& heads, Tensor q, const QuerySpan& span,
+                     Format format, Tensor out) {
   constexpr std::int64_t kExpandedFloats = std::int64_t{64} << 20;
   const AttentionConfig& a = heads.a;
-  const std::int64_t H = a.heads, K = a.key_dims(), V = a.value_dims, past = span.position + span.count;
+  const std::int64_t H = a.heads, K = a.key_dims(), V = a.value_dims,
+                     past = span.position + span.count;
   Arena::Scope scope(ctx.scratch);
   const Tensor latents = make_tensor(ctx.scratch, {past, a.kv_rank + a.rope_dims});
   ctx.backend.load_rows(span.keys, past, format, latents);
@@ -122,11 +145,22 @@ void attend_expanded(Context& ctx, const HeadWeights& heads, Tensor q, const Que
     for (std::int64_t t = 0; t < span.count; ++t) {
       std::copy_n(q.row(span.first + t) + first * K, count * K, queries.data + t * count * K);
     }
-    const std::byte* pages[2] = {reinterpret_cast<const std::byte*>(e.keys.data), reinterpret_cast<const std::byte*>(e.values.data)};
-    const QuerySpan part{0, span.count, span.position, {pages, past, 0, index(count * K) * 4}, {pages + 1, past, 0, index(count * V) * 4}};
-    const AttendShape shape{.query_heads = static_cast<int>(count), .kv_heads = static_cast<int>(count),
-                            .key_dims = a.key_dims(), .value_dims = a.value_dims, .key_format = Format::f32, .value_format = Format::f32,
-                            .key_head_bytes = index(K) * 4, .value_head_bytes = index(V) * 4, .scale = a.softmax_scale};
+    const std::byte* pages[2] = {reinterpret_cast<const std::byte*>(e.keys.data),
+                                 reinterpret_cast<const std::byte*>(e.values.data)};
+    const QuerySpan part{0,
+                         span.count,
+                         span.position,
+                         {pages, past, 0, index(count * K) * 4},
+                         {pages + 1, past, 0, index(count * V) * 4}};
+    const AttendShape shape{.query_heads = static_cast<int>(count),
+                            .kv_heads = static_cast<int>(count),
+                            .key_dims = a.key_dims(),
+                            .value_dims = a.value_dims,
+                            .key_format = Format::f32,
+                            .value_format = Format::f32,
+                            .key_head_bytes = index(K) * 4,
+                            .value_head_bytes = index(V) * 4,
+                            .scale = a.softmax_scale};
     ctx.backend.attend(queries.data, {&part, 1}, shape, mixed.data);
     for (std::int64_t t = 0; t < span.count; ++t) {
       std::copy_n(mixed.data + t * count * V, count * V, out.row(span.first + t) + first * V);
@@ -138,27 +172,34 @@ void attend_expanded(Context& ctx, const HeadWeights& heads, Tensor q, const Que
 
 std::string MlaChoice::why() const {
   return fmt::format("{}: absorbed costs {:.3g} multiply-adds, expanded {:.3g}",
-                     form == MlaForm::absorbed ? "absorbed" : "expanded", absorbed_cost, expanded_cost);
+                     form == MlaForm::absorbed ? "absorbed" : "expanded", absorbed_cost,
+                     expanded_cost);
 }
 
-MlaChoice choose_mla_form(const AttentionConfig& a, MlaForm wanted, std::int64_t count, std::int64_t past) {
-  const double T = static_cast<double>(count), P = static_cast<double>(past), seen = P - (T - 1) / 2;
+MlaChoice choose_mla_form(const AttentionConfig& a, MlaForm wanted, std::int64_t count,
+                          std::int64_t past) {
+  const double T = static_cast<double>(count), P = static_cast<double>(past),
+               seen = P - (T - 1) / 2;
   const double H = a.heads, C = a.kv_rank, up = a.plain_dims + a.value_dims;
   MlaChoice choice{wanted, T * H * C * up + T * seen * H * (2 * C + a.rope_dims),
                    P * H * C * up + T * seen * H * (up + a.rope_dims)};
   if (wanted == MlaForm::by_cost) {
-    choice.form = choice.absorbed_cost <= choice.expanded_cost ? MlaForm::absorbed : MlaForm::expanded;
+    choice.form =
+        choice.absorbed_cost <= choice.expanded_cost ? MlaForm::absorbed : MlaForm::expanded;
   }
   return choice;
 }
 
-Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeights& w, Tensor x, const Batch& batch, int layer) {
+Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeights& w, Tensor x,
+                   const Batch& batch, int layer) {
   const AttentionConfig& a = context.config;
   Tensor q, kv;
   if (a.query_rank > 0) {
-    const std::vector<Tensor> down = ops::linears(ctx, x, {{w.query_down.weight}, {w.kv_down.weight}});
+    const std::vector<Tensor> down =
+        ops::linears(ctx, x, {{w.query_down.weight}, {w.kv_down.weight}});
     kv = down[1];
-    q = ops::linear(ctx, ops::rms_norm(ctx, down[0], w.query_norm.floats(), a.latent_eps), w.query_up.weight);
+    q = ops::linear(ctx, ops::rms_norm(ctx, down[0], w.query_norm.floats(), a.latent_eps),
+                    w.query_up.weight);
   } else {
     const std::vector<Tensor> both = ops::linears(ctx, x, {{w.query.weight}, {w.kv_down.weight}});
     q = both[0];
@@ -169,7 +210,8 @@ Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeigh
   ops::rope(ctx, q, a.plain_dims, a.key_dims(), a.heads, batch.positions, context.rope);
 
   const LayerKv cache = layer_kv(ctx, batch, layer, a.cached_values(), context.kv_format);
-  ctx.backend.store_rows(kv.data, index(kv.cols()), kv.rows(), kv.cols(), cache.format, cache.own.data());
+  ctx.backend.store_rows(kv.data, index(kv.cols()), kv.rows(), kv.cols(), cache.format,
+                         cache.own.data());
 
   Tensor mixed = make_tensor(ctx.scratch, {x.rows(), a.heads * a.value_dims});
   const HeadWeights heads{a, w};
@@ -177,7 +219,8 @@ Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeigh
   for (std::int64_t s = 0; s < batch.spans(); ++s) {
     const QuerySpan span = query_span(batch, cache, s);
     if (span.count == 0) continue;
-    if (choose_mla_form(a, context.form, span.count, span.position + span.count).form == MlaForm::absorbed) {
+    if (choose_mla_form(a, context.form, span.count, span.position + span.count).form ==
+        MlaForm::absorbed) {
       absorbed.push_back(span);
     } else {
       attend_expanded(ctx, heads, q, span, cache.format, mixed);
@@ -186,24 +229,32 @@ Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeigh
   // Spans in latent form share one pass over their own rows.
   for (std::size_t begin = 0; begin < absorbed.size();) {
     std::size_t end = begin + 1;
-    while (end < absorbed.size() && absorbed[end].first == absorbed[end - 1].first + absorbed[end - 1].count) ++end;
-    const std::int64_t first = absorbed[begin].first, rows = absorbed[end - 1].first + absorbed[end - 1].count - first;
-    std::vector<QuerySpan> run(absorbed.begin() + static_cast<std::ptrdiff_t>(begin), absorbed.begin() + static_cast<std::ptrdiff_t>(end));
+    while (end < absorbed.size() &&
+           absorbed[end].first == absorbed[end - 1].first + absorbed[end - 1].count)
+      ++end;
+    const std::int64_t first = absorbed[begin].first,
+                       rows = absorbed[end - 1].first + absorbed[end - 1].count - first;
+    std::vector<QuerySpan> run(absorbed.begin() + static_cast<std::ptrdiff_t>(begin),
+                               absorbed.begin() + static_cast<std::ptrdiff_t>(end));
     for (QuerySpan& span : run) span.first -= first;
-    attend_absorbed(ctx, heads, Tensor{q.row(first), {rows, q.cols()}}, run, cache.format, Tensor{mixed.row(first), {rows, mixed.cols()}});
+    attend_absorbed(ctx, heads, Tensor{q.row(first), {rows, q.cols()}}, run, cache.format,
+                    Tensor{mixed.row(first), {rows, mixed.cols()}});
     begin = end;
   }
   return ops::linear(ctx, mixed, w.output.weight);
 }
 
-Tensor grouped_forward(Context& ctx, const AttentionContext& context, const GroupedWeights& w, float eps, Tensor x,
-                       const Batch& batch, int layer) {
+Tensor grouped_forward(Context& ctx, const AttentionContext& context, const GroupedWeights& w,
+                       float eps, Tensor x, const Batch& batch, int layer) {
   const AttentionConfig& a = context.config;
-  const std::vector<Tensor> qkv = ops::linears(ctx, x, {{w.query.weight, w.query_bias.floats()}, {w.key.weight, w.key_bias.floats()},
-                                                        {w.value.weight, w.value_bias.floats()}});
+  const std::vector<Tensor> qkv = ops::linears(ctx, x,
+                                               {{w.query.weight, w.query_bias.floats()},
+                                                {w.key.weight, w.key_bias.floats()},
+                                                {w.value.weight, w.value_bias.floats()}});
   Tensor q = qkv[0], k = qkv[1], v = qkv[2];
   if (a.head_norm == AttentionConfig::HeadNorm::yes) {
-    Tensor q_heads{q.data, {q.rows() * a.heads, a.rope_dims}}, k_heads{k.data, {k.rows() * a.kv_heads, a.rope_dims}};
+    Tensor q_heads{q.data, {q.rows() * a.heads, a.rope_dims}},
+        k_heads{k.data, {k.rows() * a.kv_heads, a.rope_dims}};
     ops::rms_norm_columns(ctx, q_heads, 0, a.rope_dims, w.query_head_norm.floats(), eps);
     ops::rms_norm_columns(ctx, k_heads, 0, a.rope_dims, w.key_head_norm.floats(), eps);
   }
@@ -212,9 +263,11 @@ Tensor grouped_forward(Context& ctx, const AttentionContext& context, const Grou
 
   LayerKv cache = layer_kv(ctx, batch, layer, a.cached_values(), context.kv_format);
   const std::size_t key_bytes = row_bytes(cache.format, index(k.cols()));
-  ctx.backend.store_rows(k.data, index(k.cols()), k.rows(), k.cols(), cache.format, cache.own.data());
+  ctx.backend.store_rows(k.data, index(k.cols()), k.rows(), k.cols(), cache.format,
+                         cache.own.data());
   for (std::byte*& row : cache.own) row += key_bytes;
-  ctx.backend.store_rows(v.data, index(v.cols()), v.rows(), v.cols(), cache.format, cache.own.data());
+  ctx.backend.store_rows(v.data, index(v.cols()), v.rows(), v.cols(), cache.format,
+                         cache.own.data());
 
   std::vector<QuerySpan> spans;
   for (std::int64_t s = 0; s < batch.spans(); ++s) {
@@ -223,10 +276,15 @@ Tensor grouped_forward(Context& ctx, const AttentionContext& context, const Grou
     if (spans.back().count == 0) spans.pop_back();
   }
   Tensor mixed = make_tensor(ctx.scratch, {x.rows(), a.heads * a.value_dims});
-  const AttendShape shape{.query_heads = a.heads, .kv_heads = a.kv_heads, .key_dims = a.rope_dims, .value_dims = a.value_dims,
-                          .key_format = cache.format, .value_format = cache.format,
+  const AttendShape shape{.query_heads = a.heads,
+                          .kv_heads = a.kv_heads,
+                          .key_dims = a.rope_dims,
+                          .value_dims = a.value_dims,
+                          .key_format = cache.format,
+                          .value_format = cache.format,
                           .key_head_bytes = row_bytes(cache.format, index(a.rope_dims)),
-                          .value_head_bytes = row_bytes(cache.format, index(a.value_dims)), .scale = a.softmax_scale};
+                          .value_head_bytes = row_bytes(cache.format, index(a.value_dims)),
+                          .scale = a.softmax_scale};
   ctx.backend.attend(q.data, spans, shape, mixed.data);
   return ops::linear(ctx, mixed, w.output.weight);
 }

@@ -10,8 +10,8 @@
 
 namespace nautile {
 
-// Which form of MLA computes a span. The two round differently: by_cost may change the form with the
-// length of a chunk, the others never do.
+// Which form of MLA computes a span. The two round differently: by_cost may change the form with
+// the length of a chunk, the others never do.
 enum class MlaForm : std::uint8_t { by_cost, absorbed, expanded };
 
 struct MlaChoice {
@@ -21,7 +21,8 @@ struct MlaChoice {
 };
 
 // `count` query tokens over `past` keys, these included.
-MlaChoice choose_mla_form(const AttentionConfig& config, MlaForm wanted, std::int64_t count, std::int64_t past);
+MlaChoice choose_mla_form(const AttentionConfig& config, MlaForm wanted, std::int64_t count,
+                          std::int64_t past);
 
 // The cached rows of one layer: where the batch's own rows are written and what its spans read.
 struct LayerKv {
@@ -40,8 +41,9 @@ struct AttentionContext {
 };
 
 // x [T, D] normalized -> [T, D]
-Tensor mla_forward(Context& ctx, const AttentionContext& a, const MlaWeights& w, Tensor x, const Batch& batch, int layer);
-Tensor grouped_forward(Context& ctx, const AttentionContext& a, const GroupedWeights& w, float eps, Tensor x,
-                       const Batch& batch, int layer);
+Tensor mla_forward(Context& ctx, const AttentionContext& a, const MlaWeights& w, Tensor x,
+                   const Batch& batch, int layer);
+Tensor grouped_forward(Context& ctx, const AttentionContext& a, const GroupedWeights& w, float eps,
+                       Tensor x, const Batch& batch, int layer);
 
 }  // namespace nautile

@@ -1,12 +1,11 @@
 // family.h — Family: how one line of checkpoints spells its config and its tensors.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json.hpp>
 
 #include "model/config.h"
 #include "store/gguf.h"
@@ -36,7 +35,8 @@ extern const Family kDeepSeek, kLlama, kQwen;
 struct NamePair {
   std::string_view canonical, file;
 };
-std::optional<std::string> spell(std::string_view canonical, std::string_view layer_prefix, std::span<const NamePair> spelling);
+std::optional<std::string> spell(std::string_view canonical, std::string_view layer_prefix,
+                                 std::span<const NamePair> spelling);
 // The tables of Hugging Face and of llama.cpp; families share one each.
 std::optional<std::string> hf_tensor_name(std::string_view canonical);
 std::optional<std::string> gguf_tensor_name(std::string_view canonical);

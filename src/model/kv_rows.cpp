@@ -6,12 +6,16 @@ namespace {
 
 std::size_t bytes_per_row(Format format, int values) {
   const int block = info(format).block;
-  NAUTILE_CHECK(values % block == 0, "a cache of format {} stores {} values at a time; this model has {} per token and layer",
-                info(format).name, block, values);
+  NAUTILE_CHECK(
+      values % block == 0,
+      "a cache of format {} stores {} values at a time; this model has {} per token and layer",
+      info(format).name, block, values);
   return row_bytes(format, static_cast<std::size_t>(values));
 }
 
-std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+std::size_t index(std::int64_t i) {
+  return static_cast<std::size_t>(i);
+}
 
 }  // namespace
 
@@ -38,8 +42,10 @@ LayerKv layer_kv(Context& ctx, const Batch& batch, int layer, int values, Format
     kv.sequence.push_back({pages.data(), view.page_tokens, offset, bytes});
     for (std::int32_t t = batch.starts[index(s)]; t < batch.starts[index(s + 1)]; ++t) {
       const std::int64_t position = batch.positions[index(t)];
-      NAUTILE_ASSERT(position / view.page_tokens < static_cast<std::int64_t>(pages.size()), "position {} has no page", position);
-      kv.own[index(t)] = pages[index(position / view.page_tokens)] + offset + index(position % view.page_tokens) * bytes;
+      NAUTILE_ASSERT(position / view.page_tokens < static_cast<std::int64_t>(pages.size()),
+                     "position {} has no page", position);
+      kv.own[index(t)] = pages[index(position / view.page_tokens)] + offset +
+                         index(position % view.page_tokens) * bytes;
     }
   }
   return kv;

@@ -1,4 +1,5 @@
-// loader.h — Checkpoint: a model's files opened: config, weights found by name, and what goes with them.
+// loader.h — Checkpoint: a model's files opened: config, weights found by name, and what goes with
+// them.
 #pragma once
 
 #include <functional>

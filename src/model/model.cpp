@@ -10,15 +10,19 @@ Model::Model(ModelConfig config, ModelWeights weights, const ModelOptions& optio
   rope_ = make_rope_table(config_.rope, config_.attention.rope_dims, options_.context);
 }
 
-Tensor Model::block(Context& ctx, const BlockWeights& w, Tensor x, const Batch& batch, int layer, const ModelWatch& watch) const {
+Tensor Model::block(Context& ctx, const BlockWeights& w, Tensor x, const Batch& batch, int layer,
+                    const ModelWatch& watch) const {
   const AttentionContext attention{config_.attention, rope_, options_.mla, options_.kv_format};
   const Tensor normed = ops::rms_norm(ctx, x, w.attention_norm.floats(), config_.norm_eps);
-  x = ops::add(ctx, x, config_.attention.kind == AttentionKind::mla
-                           ? mla_forward(ctx, attention, w.mla, normed, batch, layer)
-                           : grouped_forward(ctx, attention, w.grouped, config_.norm_eps, normed, batch, layer));
+  x = ops::add(
+      ctx, x,
+      config_.attention.kind == AttentionKind::mla
+          ? mla_forward(ctx, attention, w.mla, normed, batch, layer)
+          : grouped_forward(ctx, attention, w.grouped, config_.norm_eps, normed, batch, layer));
   const Tensor ffn_in = ops::rms_norm(ctx, x, w.ffn_norm.floats(), config_.norm_eps);
-  return ops::add(ctx, x, w.is_moe ? moe_forward(ctx, config_.moe, w.moe, ffn_in, layer, watch.routing)
-                                   : dense_forward(ctx, w.dense, ffn_in));
+  return ops::add(ctx, x,
+                  w.is_moe ? moe_forward(ctx, config_.moe, w.moe, ffn_in, layer, watch.routing)
+                           : dense_forward(ctx, w.dense, ffn_in));
 }
 
 Tensor Model::hidden(Context& ctx, const Batch& batch, const ModelWatch& watch) const {
@@ -39,12 +43,17 @@ const Weight& Model::head() const {
   return config_.head == ModelConfig::Head::own ? weights_.head.weight : weights_.embedding.weight;
 }
 
-Tensor Model::logits(Context& ctx, Tensor hidden) const { return ops::linear(ctx, final_norm(ctx, hidden), head()); }
+Tensor Model::logits(Context& ctx, Tensor hidden) const {
+  return ops::linear(ctx, final_norm(ctx, hidden), head());
+}
 
-Tensor Model::mtp_logits(Context& ctx, std::size_t index, Tensor normed_hidden, const Batch& next) const {
+Tensor Model::mtp_logits(Context& ctx, std::size_t index, Tensor normed_hidden,
+                         const Batch& next) const {
   const MtpWeights& w = weights_.mtp[index];
   const std::int64_t D = config_.width;
-  const Tensor embedded = ops::rms_norm(ctx, ops::embed(ctx, weights_.embedding.weight, next.tokens), w.embedding_norm.floats(), config_.norm_eps);
+  const Tensor embedded =
+      ops::rms_norm(ctx, ops::embed(ctx, weights_.embedding.weight, next.tokens),
+                    w.embedding_norm.floats(), config_.norm_eps);
   const Tensor hidden = ops::rms_norm(ctx, normed_hidden, w.hidden_norm.floats(), config_.norm_eps);
   // Released checkpoints join [embedding ; hidden], the opposite of the report's formula.
   Tensor joined = make_tensor(ctx.scratch, {embedded.rows(), 2 * D});

@@ -12,7 +12,7 @@
 namespace nautile {
 
 struct ModelOptions {
-  std::int64_t context = 0;         // positions the rope table is made for; 0: the model's own
+  std::int64_t context = 0;  // positions the rope table is made for; 0: the model's own
   MlaForm mla = MlaForm::by_cost;
   Format kv_format = Format::bf16;  // of fresh rows; pages bring their own
 };
@@ -37,12 +37,14 @@ class Model {
   // Logits of the given rows of hidden -> [n, W]
   Tensor logits(Context& ctx, Tensor hidden) const;
   // Module `index`: hidden [T, D] of the main model after its final norm and the tokens one further
-  // on -> logits [T, W] of the tokens two further on. Layer L + index of the batch's pages is its own.
+  // on -> logits [T, W] of the tokens two further on. Layer L + index of the batch's pages is its
+  // own.
   Tensor mtp_logits(Context& ctx, std::size_t index, Tensor normed_hidden, const Batch& next) const;
   Tensor final_norm(Context& ctx, Tensor hidden) const;
 
  private:
-  Tensor block(Context& ctx, const BlockWeights& w, Tensor x, const Batch& batch, int layer, const ModelWatch& watch) const;
+  Tensor block(Context& ctx, const BlockWeights& w, Tensor x, const Batch& batch, int layer,
+               const ModelWatch& watch) const;
   const Weight& head() const;
 
   ModelConfig config_;

@@ -11,7 +11,8 @@ namespace {
 // factor, those that turn more than beta_fast times are kept, a ramp lies between.
 void scale_yarn(const RopeConfig& c, int dims, std::vector<double>& frequency) {
   const auto dimension_of = [&](double turns) {
-    return dims * std::log(c.original_context / (turns * 2 * std::numbers::pi)) / (2 * std::log(static_cast<double>(c.theta)));
+    return dims * std::log(c.original_context / (turns * 2 * std::numbers::pi)) /
+           (2 * std::log(static_cast<double>(c.theta)));
   };
   const double low = std::max(std::floor(dimension_of(static_cast<double>(c.beta_fast))), 0.0);
   double high = std::min(std::ceil(dimension_of(static_cast<double>(c.beta_slow))), dims - 1.0);
@@ -41,17 +42,24 @@ void scale_llama3(const RopeConfig& c, std::vector<double>& frequency) {
 std::vector<double> rope_frequencies(const RopeConfig& config, int dims) {
   std::vector<double> frequency(static_cast<std::size_t>(dims / 2));
   for (std::size_t i = 0; i < frequency.size(); ++i) {
-    frequency[i] = std::pow(static_cast<double>(config.theta), -2.0 * static_cast<double>(i) / dims);
+    frequency[i] =
+        std::pow(static_cast<double>(config.theta), -2.0 * static_cast<double>(i) / dims);
   }
   switch (config.scaling) {
-    case RopeConfig::Scaling::none: break;
+    case RopeConfig::Scaling::none:
+      break;
     case RopeConfig::Scaling::linear:
       for (double& f : frequency) f /= static_cast<double>(config.factor);
       break;
-    case RopeConfig::Scaling::yarn: scale_yarn(config, dims, frequency); break;
-    case RopeConfig::Scaling::llama3: scale_llama3(config, frequency); break;
+    case RopeConfig::Scaling::yarn:
+      scale_yarn(config, dims, frequency);
+      break;
+    case RopeConfig::Scaling::llama3:
+      scale_llama3(config, frequency);
+      break;
   }
-  for (std::size_t i = 0; i < config.divisors.size(); ++i) frequency[i] /= static_cast<double>(config.divisors[i]);
+  for (std::size_t i = 0; i < config.divisors.size(); ++i)
+    frequency[i] /= static_cast<double>(config.divisors[i]);
   return frequency;
 }
 

@@ -10,14 +10,16 @@ struct Prefix {
   const Visitor& f;
   std::string prefix;
 
-  void operator()(std::string_view name, Shape shape, Role role, Slot& slot, Need need = Need::required) const {
+  void operator()(std::string_view name, Shape shape, Role role, Slot& slot,
+                  Need need = Need::required) const {
     f({prefix + std::string(name), shape, role, need}, slot);
   }
   Prefix at(std::string_view name) const { return {f, prefix + std::string(name)}; }
 };
 
 void visit_mla(const AttentionConfig& a, int width, const Prefix& p, MlaWeights& w) {
-  const std::int64_t H = a.heads, N = a.plain_dims, R = a.rope_dims, V = a.value_dims, C = a.kv_rank, Q = a.query_rank;
+  const std::int64_t H = a.heads, N = a.plain_dims, R = a.rope_dims, V = a.value_dims,
+                     C = a.kv_rank, Q = a.query_rank;
   if (Q == 0) {
     p("query", {H * (N + R), width}, Role::matrix, w.query);
   } else {
@@ -58,7 +60,8 @@ void visit_ffn(std::int64_t width, std::int64_t ffn, const Prefix& p, FfnWeights
 
 void visit_moe(const MoeConfig& moe, std::int64_t width, const Prefix& p, MoeWeights& w) {
   p("router", {moe.route.experts, width}, Role::router, w.router);
-  if (moe.bias == MoeConfig::RouterBias::yes) p("router_bias", {moe.route.experts}, Role::router_bias, w.router_bias);
+  if (moe.bias == MoeConfig::RouterBias::yes)
+    p("router_bias", {moe.route.experts}, Role::router_bias, w.router_bias);
   for (std::size_t e = 0; e < w.experts.size(); ++e) {
     visit_ffn(width, moe.width, p.at(fmt::format("experts.{}.", e)), w.experts[e]);
   }
@@ -87,7 +90,8 @@ void shape_block(const ModelConfig& config, BlockWeights& block, bool is_moe) {
 
 }  // namespace
 
-ModelWeights::ModelWeights(const ModelConfig& config) : blocks(static_cast<std::size_t>(config.layers)) {
+ModelWeights::ModelWeights(const ModelConfig& config)
+    : blocks(static_cast<std::size_t>(config.layers)) {
   for (std::size_t i = 0; i < blocks.size(); ++i) shape_block(config, blocks[i], config.is_moe[i]);
   mtp.resize(static_cast<std::size_t>(config.mtp_layers));
   for (MtpWeights& module : mtp) shape_block(config, module.block, config.moe.route.experts > 0);
@@ -96,7 +100,8 @@ ModelWeights::ModelWeights(const ModelConfig& config) : blocks(static_cast<std::
 void ModelWeights::visit(const ModelConfig& c, const Visitor& f) {
   const Prefix root{f, ""};
   root("embedding", {c.vocabulary, c.width}, Role::embedding, embedding);
-  for (std::size_t i = 0; i < blocks.size(); ++i) visit_block(c, root.at(fmt::format("layers.{}.", i)), blocks[i]);
+  for (std::size_t i = 0; i < blocks.size(); ++i)
+    visit_block(c, root.at(fmt::format("layers.{}.", i)), blocks[i]);
   root("output_norm", {c.width}, Role::norm, output_norm);
   if (c.head == ModelConfig::Head::own) root("head", {c.vocabulary, c.width}, Role::head, head);
   for (std::size_t k = 0; k < mtp.size(); ++k) {

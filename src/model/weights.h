@@ -15,8 +15,8 @@ namespace nautile {
 
 enum class Role : std::uint8_t { embedding, matrix, head, norm, bias, router, router_bias };
 
-// A weight of the model. 1-D ones (norm gains, biases) are also held as F32, owned here, because the
-// ops take them so.
+// A weight of the model. 1-D ones (norm gains, biases) are also held as F32, owned here, because
+// the ops take them so.
 struct Slot {
   Weight weight;
   std::vector<float> values;  // [n] for roles norm, bias and router_bias
@@ -34,20 +34,20 @@ struct SlotInfo {
 };
 using Visitor = std::function<void(const SlotInfo&, Slot&)>;
 
-// MLA. The checkpoint has kv_up [H·(N+V), C] (Hugging Face) or key_up [H, C, N] and value_up [H, V, C]
-// (llama.cpp); one of the two forms is present.
+// MLA. The checkpoint has kv_up [H·(N+V), C] (Hugging Face) or key_up [H, C, N] and value_up [H, V,
+// C] (llama.cpp); one of the two forms is present.
 struct MlaWeights {
-  Slot query;                              // [H·(N+R), D] without a query latent
-  Slot query_down, query_norm, query_up;   // [Q, D], [Q], [H·(N+R), Q] with one
-  Slot kv_down, kv_norm;                   // [C+R, D], [C]
+  Slot query;                             // [H·(N+R), D] without a query latent
+  Slot query_down, query_norm, query_up;  // [Q, D], [Q], [H·(N+R), Q] with one
+  Slot kv_down, kv_norm;                  // [C+R, D], [C]
   Slot kv_up, key_up, value_up;
-  Slot output;                             // [D, H·V]
+  Slot output;  // [D, H·V]
 };
 
 struct GroupedWeights {
-  Slot query, key, value, output;             // [H·R, D], [Hkv·R, D], [Hkv·V, D], [D, H·V]
-  Slot query_bias, key_bias, value_bias;      // Qwen2
-  Slot query_head_norm, key_head_norm;        // [R], Qwen3
+  Slot query, key, value, output;         // [H·R, D], [Hkv·R, D], [Hkv·V, D], [D, H·V]
+  Slot query_bias, key_bias, value_bias;  // Qwen2
+  Slot query_head_norm, key_head_norm;    // [R], Qwen3
 };
 
 struct FfnWeights {
@@ -74,11 +74,11 @@ struct MtpWeights {
   Slot embedding_norm, hidden_norm;  // [D]; checkpoints: enorm, hnorm
   Slot join;                         // [D, 2·D] over [embedding ; hidden]
   BlockWeights block;
-  Slot output_norm;                  // [D]
+  Slot output_norm;  // [D]
 };
 
 struct ModelWeights {
-  Slot embedding;    // [W, D]
+  Slot embedding;  // [W, D]
   std::vector<BlockWeights> blocks;
   Slot output_norm;  // [D]
   Slot head;         // [W, D]; absent when tied

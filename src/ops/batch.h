@@ -10,18 +10,18 @@
 namespace nautile {
 
 // Cached rows of the batch's sequences. Position p of sequence s in layer l lies in page
-// p / page_tokens of s, at layer_offset[l] + (p % page_tokens)·row_bytes(l). A plain view; the pages'
-// owner keeps them alive and has room for every position of the batch.
+// p / page_tokens of s, at layer_offset[l] + (p % page_tokens)·row_bytes(l). A plain view; the
+// pages' owner keeps them alive and has room for every position of the batch.
 struct KvView {
   Format format = Format::bf16;
   std::int64_t page_tokens = 0;
-  std::vector<std::size_t> layer_offset;        // [L]
-  std::vector<std::vector<std::byte*>> pages;   // [S][pages]
+  std::vector<std::size_t> layer_offset;       // [L]
+  std::vector<std::vector<std::byte*>> pages;  // [S][pages]
 };
 
-// T token rows in S spans. Rows of a span are consecutive positions of one sequence and may attend to
-// one another and to the sequence's cached past. Without `kv` the batch is its own past and every
-// span starts at position 0.
+// T token rows in S spans. Rows of a span are consecutive positions of one sequence and may attend
+// to one another and to the sequence's cached past. Without `kv` the batch is its own past and
+// every span starts at position 0.
 struct Batch {
   std::span<const std::int32_t> tokens;     // [T]
   std::span<const std::int32_t> positions;  // [T]

@@ -1,7 +1,7 @@
 // ops.h — the operations a model is written in: they check shapes, then make one call downstairs.
 //
-// Shapes in legend letters (DESIGN.md): T tokens, D width, H heads, E experts, K chosen experts. All
-// results are F32 in ctx.scratch. A shape that does not fit throws Error(bad_input).
+// Shapes in legend letters (DESIGN.md): T tokens, D width, H heads, E experts, K chosen experts.
+// All results are F32 in ctx.scratch. A shape that does not fit throws Error(bad_input).
 #pragma once
 
 #include <algorithm>
@@ -30,8 +30,8 @@ Tensor linear_exact(Context& ctx, Tensor x, const Weight& weight);
 // x [T, D], gain [D] -> [T, D], normalized by the root of the mean square
 Tensor rms_norm(Context& ctx, Tensor x, const float* gain, float eps);
 // In place on `width` columns from `column` of each row.
-void rms_norm_columns(Context& ctx, Tensor x, std::int64_t column, std::int64_t width, const float* gain,
-                      float eps);
+void rms_norm_columns(Context& ctx, Tensor x, std::int64_t column, std::int64_t width,
+                      const float* gain, float eps);
 
 // Angles of rotary embedding: cos, sin [positions, half].
 struct RopeTable {
@@ -67,7 +67,8 @@ struct Dispatched {
 };
 Dispatched dispatch(Context& ctx, Tensor x, const Routing& routing, int experts);
 // out[t] += Σ_k weights[t, k]·rows[slot[t, k]]
-void combine(Context& ctx, Tensor rows, const Dispatched& where, const Routing& routing, Tensor out);
+void combine(Context& ctx, Tensor rows, const Dispatched& where, const Routing& routing,
+             Tensor out);
 
 // out = f(x), with only x and out left in memory: f's scratch is given back and the result is
 // written over x. Returns x.

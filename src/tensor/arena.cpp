@@ -9,8 +9,10 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
-#define ASAN_POISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
-#define ASAN_UNPOISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#define ASAN_POISON_MEMORY_REGION(address, size) \
+  (static_cast<void>(address), static_cast<void>(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) \
+  (static_cast<void>(address), static_cast<void>(size))
 #endif
 
 namespace nautile {
@@ -18,7 +20,8 @@ namespace nautile {
 Arena::Arena(std::size_t capacity) : capacity_((capacity + 4095) / 4096 * 4096) {
   void* address = ::mmap(nullptr, std::max<std::size_t>(capacity_, 4096), PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (address == MAP_FAILED) fail(ErrorKind::no_memory, "cannot reserve {} bytes of memory", capacity_);
+  if (address == MAP_FAILED)
+    fail(ErrorKind::no_memory, "cannot reserve {} bytes of memory", capacity_);
   base_ = static_cast<std::byte*>(address);
   ASAN_POISON_MEMORY_REGION(base_, capacity_);
 }
@@ -31,8 +34,8 @@ Arena::~Arena() {
 std::byte* Arena::allocate(std::size_t bytes) {
   const std::size_t size = (bytes + kAlignment - 1) / kAlignment * kAlignment;
   if (size < bytes || size > capacity_ - used_) {
-    fail(ErrorKind::no_memory, "working memory is full: {} bytes asked for, {} of {} in use", bytes, used_,
-         capacity_);
+    fail(ErrorKind::no_memory, "working memory is full: {} bytes asked for, {} of {} in use", bytes,
+         used_, capacity_);
   }
   std::byte* result = base_ + used_;
   ASAN_UNPOISON_MEMORY_REGION(result, bytes);

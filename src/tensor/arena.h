@@ -6,8 +6,8 @@
 
 namespace nautile {
 
-// Reserves address space once and commits pages as they are touched, so pointers never move. Rewound
-// memory is poisoned under AddressSanitizer. Not thread-safe: one owner allocates.
+// Reserves address space once and commits pages as they are touched, so pointers never move.
+// Rewound memory is poisoned under AddressSanitizer. Not thread-safe: one owner allocates.
 class Arena {
  public:
   static constexpr std::size_t kAlignment = 64;
@@ -18,7 +18,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // 64-byte aligned, contents undefined. Throws Error(no_memory), naming sizes, beyond the capacity.
+  // 64-byte aligned, contents undefined. Throws Error(no_memory), naming sizes, beyond the
+  // capacity.
   std::byte* allocate(std::size_t bytes);
 
   template <class T>

@@ -14,15 +14,15 @@ namespace nautile {
 enum class Layout : std::uint8_t { rows };
 
 // Scales of F8_E4M3, one per 128×128 block, row-major [ceil(rows/128), ceil(cols/128)]: F32, E8M0
-// bytes, or F32 that hold powers of two (DeepSeek-V3.1: scale_fmt "ue8m0"). With powers of two, class
-// fp8dyn gives inputs such scales too.
+// bytes, or F32 that hold powers of two (DeepSeek-V3.1: scale_fmt "ue8m0"). With powers of two,
+// class fp8dyn gives inputs such scales too.
 enum class ScaleFormat : std::uint8_t { none, f32, e8m0, f32_powers };
 
 // A view; the bytes belong to a WeightStore (or a ParamSet). A 3-D weight is a stack of matrices
 // (experts or heads) [E, out, in] whose rows follow one another.
 struct Weight {
-  std::string name;                 // canonical name, e.g. "layers.3.attention.output"
-  Shape shape;                      // [out, in], [E, out, in] or [n]
+  std::string name;  // canonical name, e.g. "layers.3.attention.output"
+  Shape shape;       // [out, in], [E, out, in] or [n]
   Format format = Format::f32;
   Layout layout = Layout::rows;
   const std::byte* data = nullptr;  // 1-byte aligned at worst: files align to 32 or less

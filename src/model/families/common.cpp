@@ -48,7 +48,8 @@ double read_rope_scaling(const HfFacts& facts, ModelConfig& config) {
   config.rope.theta = static_cast<float>(facts.number_or("rope_theta", 10000));
   if (!facts.find(key)) return 1;
   const HfFacts scaling = facts.object(key);
-  config.rope.theta = static_cast<float>(scaling.number_or("rope_theta", static_cast<double>(config.rope.theta)));
+  config.rope.theta =
+      static_cast<float>(scaling.number_or("rope_theta", static_cast<double>(config.rope.theta)));
   const std::string kind = scaling.text_or("rope_type", scaling.text_or("type", "default"));
   if (kind == "default") return 1;
   if (kind == "linear") {
@@ -61,7 +62,8 @@ double read_rope_scaling(const HfFacts& facts, ModelConfig& config) {
     return 1;
   }
   if (kind == "yarn") return read_yarn(scaling, config);
-  fail(ErrorKind::unsupported, "config.json{}: rope type '{}' is not known: expected default, linear, llama3 or yarn",
+  fail(ErrorKind::unsupported,
+       "config.json{}: rope type '{}' is not known: expected default, linear, llama3 or yarn",
        scaling.place(), kind);
 }
 
@@ -74,10 +76,12 @@ ModelConfig common_hf(const HfFacts& facts, std::string_view family) {
   c.context = static_cast<int>(facts.integer_or("max_position_embeddings", 2048, 1, 1 << 30));
   c.ffn_width = facts.size_or("intermediate_size", 0);
   c.norm_eps = static_cast<float>(facts.number_or("rms_norm_eps", 1e-6));
-  c.head = facts.flag_or("tie_word_embeddings", false) ? ModelConfig::Head::tied : ModelConfig::Head::own;
+  c.head = facts.flag_or("tie_word_embeddings", false) ? ModelConfig::Head::tied
+                                                       : ModelConfig::Head::own;
   c.is_moe.assign(static_cast<std::size_t>(c.layers), false);
   const std::string act = facts.text_or("hidden_act", "silu");
-  if (act != "silu") fail(ErrorKind::unsupported, "config.json: hidden_act '{}': expected silu", act);
+  if (act != "silu")
+    fail(ErrorKind::unsupported, "config.json: hidden_act '{}': expected silu", act);
   const int heads = facts.size("num_attention_heads");
   const int head_dims = facts.size_or("head_dim", c.width / heads);
   grouped_heads(c.attention, heads, facts.size_or("num_key_value_heads", heads), head_dims);
@@ -90,23 +94,31 @@ ModelConfig common_gguf(const store::GgufFile& file, std::string_view family) {
   const std::string a = file.architecture() + ".";
   ModelConfig c;
   c.family = family;
-  const auto number = [&](const char* key) { return static_cast<int>(std::min<std::uint32_t>(file.u32(a + key), 1u << 30)); };
+  const auto number = [&](const char* key) {
+    return static_cast<int>(std::min<std::uint32_t>(file.u32(a + key), 1u << 30));
+  };
   c.width = number("embedding_length");
   c.layers = number("block_count");
-  NAUTILE_CHECK(c.layers >= 1 && c.layers <= 4096, "{}block_count is {}: expected 1 to 4096", a, c.layers);
+  NAUTILE_CHECK(c.layers >= 1 && c.layers <= 4096, "{}block_count is {}: expected 1 to 4096", a,
+                c.layers);
   c.context = number("context_length");
   c.ffn_width = static_cast<int>(file.optional_u32(a + "feed_forward_length").value_or(0));
   c.norm_eps = file.f32(a + "attention.layer_norm_rms_epsilon");
   c.is_moe.assign(static_cast<std::size_t>(c.layers), false);
   c.rope.theta = file.optional_f32(a + "rope.freq_base").value_or(10000.0f);
   const std::span<const std::string_view> tokens = file.strings("tokenizer.ggml.tokens");
-  c.vocabulary = static_cast<int>(file.optional_u32(a + "vocab_size").value_or(static_cast<std::uint32_t>(tokens.size())));
+  c.vocabulary = static_cast<int>(
+      file.optional_u32(a + "vocab_size").value_or(static_cast<std::uint32_t>(tokens.size())));
   const int heads = number("attention.head_count");
   NAUTILE_CHECK(heads >= 1, "{}attention.head_count is {}", a, heads);
-  const int head_dims = static_cast<int>(file.optional_u32(a + "attention.key_length").value_or(static_cast<std::uint32_t>(c.width / heads)));
-  const int kv_heads = static_cast<int>(file.optional_u32(a + "attention.head_count_kv").value_or(static_cast<std::uint32_t>(heads)));
+  const int head_dims =
+      static_cast<int>(file.optional_u32(a + "attention.key_length")
+                           .value_or(static_cast<std::uint32_t>(c.width / heads)));
+  const int kv_heads = static_cast<int>(
+      file.optional_u32(a + "attention.head_count_kv").value_or(static_cast<std::uint32_t>(heads)));
   grouped_heads(c.attention, heads, kv_heads, head_dims);
-  c.attention.value_dims = static_cast<int>(file.optional_u32(a + "attention.value_length").value_or(static_cast<std::uint32_t>(head_dims)));
+  c.attention.value_dims = static_cast<int>(file.optional_u32(a + "attention.value_length")
+                                                .value_or(static_cast<std::uint32_t>(head_dims)));
   const std::string scaling = file.optional_string(a + "rope.scaling.type").value_or("none");
   if (scaling == "linear") {
     c.rope.scaling = RopeConfig::Scaling::linear;
@@ -114,12 +126,15 @@ ModelConfig common_gguf(const store::GgufFile& file, std::string_view family) {
   } else if (scaling == "yarn") {
     c.rope.scaling = RopeConfig::Scaling::yarn;
     c.rope.factor = file.f32(a + "rope.scaling.factor");
-    c.rope.original_context = static_cast<int>(file.optional_u32(a + "rope.scaling.original_context_length").value_or(static_cast<std::uint32_t>(c.context)));
+    c.rope.original_context =
+        static_cast<int>(file.optional_u32(a + "rope.scaling.original_context_length")
+                             .value_or(static_cast<std::uint32_t>(c.context)));
     c.rope.beta_fast = file.optional_f32(a + "rope.scaling.yarn_beta_fast").value_or(32.0f);
     c.rope.beta_slow = file.optional_f32(a + "rope.scaling.yarn_beta_slow").value_or(1.0f);
     c.rope.amplitude = static_cast<float>(yarn_mscale(static_cast<double>(c.rope.factor), 1));
   } else if (scaling != "none") {
-    fail(ErrorKind::unsupported, "{}rope.scaling.type '{}' is not known: expected none, linear or yarn", a, scaling);
+    fail(ErrorKind::unsupported,
+         "{}rope.scaling.type '{}' is not known: expected none, linear or yarn", a, scaling);
   }
   return c;
 }
@@ -140,7 +155,8 @@ bool lists(std::string_view names, std::string_view wanted) {
   return false;
 }
 
-const Family& family_of(std::string_view wanted, std::string_view Family::*names, std::string_view what) {
+const Family& family_of(std::string_view wanted, std::string_view Family::*names,
+                        std::string_view what) {
   std::string known;
   for (const Family* family : families()) {
     if (lists(family->*names, wanted)) return *family;

@@ -1,9 +1,8 @@
 // hf_facts.h — HfFacts: reads the fields of a config.json with errors that name them.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cmath>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,8 +15,10 @@ namespace nautile {
 
 class HfFacts {
  public:
-  explicit HfFacts(const nlohmann::json& object, std::string place = "") : object_(object), place_(std::move(place)) {
-    NAUTILE_CHECK(object.is_object(), "config.json{}: expected an object, found {}", place_, object.type_name());
+  explicit HfFacts(const nlohmann::json& object, std::string place = "")
+      : object_(object), place_(std::move(place)) {
+    NAUTILE_CHECK(object.is_object(), "config.json{}: expected an object, found {}", place_,
+                  object.type_name());
   }
 
   // Absent and null are the same.
@@ -30,7 +31,8 @@ class HfFacts {
     const nlohmann::json* value = find(key);
     if (!value) return std::nullopt;
     if (!value->is_number_integer()) wrong(key, "a whole number", *value);
-    if (value->is_number_unsigned() && value->get<std::uint64_t>() > (std::uint64_t{1} << 53)) wrong(key, "a number below 2^53", *value);
+    if (value->is_number_unsigned() && value->get<std::uint64_t>() > (std::uint64_t{1} << 53))
+      wrong(key, "a number below 2^53", *value);
     return value->get<std::int64_t>();
   }
   std::int64_t integer(std::string_view key, std::int64_t low, std::int64_t high) const {
@@ -38,12 +40,15 @@ class HfFacts {
     NAUTILE_CHECK(value, "config.json{}: {} is missing", place_, key);
     return in_range(key, *value, low, high);
   }
-  std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t low, std::int64_t high) const {
+  std::int64_t integer_or(std::string_view key, std::int64_t fallback, std::int64_t low,
+                          std::int64_t high) const {
     const std::optional<std::int64_t> value = optional_integer(key);
     return value ? in_range(key, *value, low, high) : fallback;
   }
   int size(std::string_view key) const { return static_cast<int>(integer(key, 1, 1 << 26)); }
-  int size_or(std::string_view key, int fallback) const { return static_cast<int>(integer_or(key, fallback, 0, 1 << 26)); }
+  int size_or(std::string_view key, int fallback) const {
+    return static_cast<int>(integer_or(key, fallback, 0, 1 << 26));
+  }
 
   double number(std::string_view key) const {
     const nlohmann::json* value = find(key);
@@ -72,12 +77,15 @@ class HfFacts {
   const std::string& place() const { return place_; }
 
  private:
-  [[noreturn]] void wrong(std::string_view key, std::string_view expected, const nlohmann::json& found) const {
+  [[noreturn]] void wrong(std::string_view key, std::string_view expected,
+                          const nlohmann::json& found) const {
     fail(ErrorKind::bad_input, "config.json{}: {}: expected {}, found {}", place_, key, expected,
          found.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).substr(0, 60));
   }
-  std::int64_t in_range(std::string_view key, std::int64_t value, std::int64_t low, std::int64_t high) const {
-    NAUTILE_CHECK(value >= low && value <= high, "config.json{}: {} is {}: expected {} to {}", place_, key, value, low, high);
+  std::int64_t in_range(std::string_view key, std::int64_t value, std::int64_t low,
+                        std::int64_t high) const {
+    NAUTILE_CHECK(value >= low && value <= high, "config.json{}: {} is {}: expected {} to {}",
+                  place_, key, value, low, high);
     return value;
   }
   double checked_number(std::string_view key, const nlohmann::json& value) const {

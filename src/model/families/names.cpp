@@ -21,7 +21,8 @@ std::optional<LayerName> split_layer(std::string_view canonical) {
 }
 
 const std::string_view* lookup(std::span<const NamePair> spelling, std::string_view canonical) {
-  const auto found = std::find_if(spelling.begin(), spelling.end(), [&](const NamePair& p) { return p.canonical == canonical; });
+  const auto found = std::find_if(spelling.begin(), spelling.end(),
+                                  [&](const NamePair& p) { return p.canonical == canonical; });
   return found == spelling.end() ? nullptr : &found->file;
 }
 
@@ -102,7 +103,8 @@ constexpr NamePair kGguf[] = {
 
 }  // namespace
 
-std::optional<std::string> spell(std::string_view canonical, std::string_view layer_prefix, std::span<const NamePair> spelling) {
+std::optional<std::string> spell(std::string_view canonical, std::string_view layer_prefix,
+                                 std::span<const NamePair> spelling) {
   const std::optional<LayerName> layer = split_layer(canonical);
   const std::string_view* file = lookup(spelling, layer ? layer->rest : canonical);
   if (!file) return std::nullopt;
@@ -119,6 +121,8 @@ std::optional<std::string> hf_tensor_name(std::string_view canonical) {
   return spell(canonical, "model.layers.", kHf);
 }
 
-std::optional<std::string> gguf_tensor_name(std::string_view canonical) { return spell(canonical, "blk.", kGguf); }
+std::optional<std::string> gguf_tensor_name(std::string_view canonical) {
+  return spell(canonical, "blk.", kGguf);
+}
 
 }  // namespace nautile
