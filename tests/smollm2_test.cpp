@@ -70,7 +70,8 @@ Figures run(const std::string& path, const CpuOptions& cpu, const ModelOptions& 
     }
   }
   figures.nll /= static_cast<double>(predicted);
-  figures.kl /= static_cast<double>(ids.size() / 32);
+  const std::size_t compared = ids.size() / 32;
+  figures.kl /= static_cast<double>(compared);
   return figures;
 }
 

@@ -53,7 +53,7 @@ TEST(Reasoning, SplitsTheSameHoweverTheTextArrives) {
       {ReasoningMode::may_open, "<think>never", {"never", ""}},
   };
   for (const Case& c : cases) {
-    for (const std::size_t step : {1, 2, 3, 5, 100}) {
+    for (const std::size_t step : {1u, 2u, 3u, 5u, 100u}) {
       const Split got = split(c.mode, c.text, step);
       EXPECT_EQ(got.reasoning, c.expected.reasoning) << c.text << " by " << step;
       EXPECT_EQ(got.content, c.expected.content) << c.text << " by " << step;
