@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "text/jinja_chars_data.h"
+#include "text/unicode.h"
 
 namespace nautile::jinja {
 namespace {
@@ -38,22 +39,7 @@ CodePoint code_point(std::string_view text, std::size_t at) {
 }
 
 void append_utf8(std::string& out, std::uint32_t code) {
-  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (code < 0x80) {
-    put(code);
-  } else if (code < 0x800) {
-    put(0xC0 | code >> 6);
-    put(0x80 | (code & 0x3F));
-  } else if (code < 0x10000) {
-    put(0xE0 | code >> 12);
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  } else {
-    put(0xF0 | code >> 18);
-    put(0x80 | (code >> 12 & 0x3F));
-    put(0x80 | (code >> 6 & 0x3F));
-    put(0x80 | (code & 0x3F));
-  }
+  nautile::append_utf8(out, static_cast<char32_t>(code));
 }
 
 std::size_t count_chars(std::string_view text) {
