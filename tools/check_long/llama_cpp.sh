@@ -10,21 +10,9 @@ work=$root/build/check-long
 mkdir -p "$work/models"
 cd "$root"
 
-rivals=${NAUTILE_RIVALS:-}
-if [ -z "$rivals" ]; then
-  for name in native noamx; do
-    venv=$work/llama-$name
-    arguments='-DGGML_NATIVE=ON'
-    [ "$name" = native ] || arguments="$arguments -DCMAKE_C_FLAGS=-mno-amx-tile -DCMAKE_CXX_FLAGS=-mno-amx-tile"
-    if [ ! -x "$venv/bin/python" ]; then
-      python3 -m venv "$venv"
-      CMAKE_ARGS=$arguments "$venv/bin/pip" install --quiet --no-cache-dir --no-binary llama-cpp-python \
-        llama-cpp-python==0.3.36
-    fi
-    rivals="$rivals $name=$venv/bin/python"
-  done
-fi
-
+# shellcheck source=tools/rivals.sh
+. tools/rivals.sh
+rivals=$(rivals_ensure "$root" native noamx)
 cmake --build build/release --target nautile make_model >/dev/null
 for format in q8_0 q4_k; do
   [ -f "$work/models/moe-0.7b-$format.gguf" ] ||
