@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -102,10 +103,29 @@ std::string read_file(const std::string& path, std::size_t max_bytes) {
   return content;
 }
 
-AtomicWriter::AtomicWriter(std::string path)
-    : path_(std::move(path)), temporary_(fmt::format("{}.tmp.{}", path_, ::getpid())) {
-  fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd_ < 0) system_fail("create", temporary_);
+namespace {
+
+constexpr std::size_t kBuffer = std::size_t{1} << 20;
+constexpr int kMostNames = 1000;  // temporary files of one process for one path
+
+// The folder that holds `path`, open, or none where it may not be read.
+Descriptor open_folder(const std::string& path) {
+  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (directory.fd < 0 && errno != EACCES) system_fail("open", folder);
+  return directory;
+}
+
+}  // namespace
+
+AtomicWriter::AtomicWriter(std::string path) : path_(std::move(path)) {
+  for (int i = 0; i < kMostNames; ++i) {
+    temporary_ = fmt::format("{}.tmp.{}.{}", path_, ::getpid(), i);
+    fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd_ >= 0) return;
+    if (errno != EEXIST) break;
+  }
+  system_fail("create", temporary_);
 }
 
 AtomicWriter::~AtomicWriter() {
@@ -115,21 +135,58 @@ AtomicWriter::~AtomicWriter() {
 }
 
 void AtomicWriter::append(std::span<const std::byte> bytes) {
+  size_ += bytes.size();
+  if (buffer_.size() + bytes.size() > kBuffer) flush();
+  if (bytes.size() >= kBuffer) {
+    write(bytes);
+  } else {
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+  }
+}
+
+void AtomicWriter::append_zeros(std::uint64_t count) {
+  constexpr std::byte kZeros[256] = {};
+  while (count > 0) {
+    const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(count, sizeof kZeros));
+    append(std::span(kZeros, piece));
+    count -= piece;
+  }
+}
+
+void AtomicWriter::flush() {
+  write(buffer_);
+  buffer_.clear();
+}
+
+// A full disk may take a part of the bytes first and tell at the next attempt.
+void AtomicWriter::write(std::span<const std::byte> bytes) {
+  NAUTILE_ASSERT(fd_ >= 0, "{} is committed already", path_);
   while (!bytes.empty()) {
     const ssize_t put = ::write(fd_, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) system_fail("write", temporary_);
+    if (put <= 0) {
+      const char* reason = put < 0 ? std::strerror(errno) : "the system takes no more bytes";
+      fail(ErrorKind::failure, "cannot write {}: {} (after {} bytes of it)", path_, reason,
+           written_);
+    }
+    written_ += static_cast<std::uint64_t>(put);
     bytes = bytes.subspan(static_cast<std::size_t>(put));
   }
 }
 
 void AtomicWriter::commit() {
-  if (::fsync(fd_) != 0) system_fail("sync", temporary_);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) system_fail("rename", temporary_);
+  flush();
+  const Descriptor folder = open_folder(path_);
+  if (::fsync(fd_) != 0) system_fail("sync", path_);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int code = errno;
+    fail(ErrorKind::failure, "cannot rename {} to {}: {}", temporary_, path_, std::strerror(code));
+  }
   ::close(std::exchange(fd_, -1));
-  const std::string folder = std::filesystem::absolute(path_).parent_path().string();
-  Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (directory.fd >= 0) ::fsync(directory.fd);
+  // Some file systems keep names without being asked and refuse to be asked.
+  if (folder.fd >= 0 && ::fsync(folder.fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
+    system_fail("sync the folder of", path_);
+  }
 }
 
 void write_file_atomic(const std::string& path, std::string_view content) {

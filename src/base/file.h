@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace nautile {
 
@@ -37,9 +38,13 @@ class MappedFile {
 // The whole file as a string. Throws Error(failure); Error(bad_input) if larger than max_bytes.
 std::string read_file(const std::string& path, std::size_t max_bytes = std::size_t{1} << 30);
 
-// Writes to a temporary file beside path; commit() fsyncs it, renames it over path and fsyncs the
-// folder: after a crash either the old or the new file is there, whole. Without commit() nothing is
-// left behind. Throws Error(failure) naming the path.
+// A file written piece by piece through a buffer, under its name only when it is whole. Bytes go to
+// a temporary file beside path; commit() fsyncs it, renames it over path and fsyncs the folder:
+// after a crash either the old or the new file is there, whole. Without commit(), or when anything
+// fails, the temporary file is removed and path is as it was (only a failing fsync of the folder
+// comes after the rename). Two writers of one path do not mix; the later commit stays. Throws
+// Error(failure) naming the path, the system's reason and the bytes written, for a full disk too;
+// the writer is then of no further use.
 class AtomicWriter {
  public:
   explicit AtomicWriter(std::string path);
@@ -47,13 +52,21 @@ class AtomicWriter {
   AtomicWriter(const AtomicWriter&) = delete;
   AtomicWriter& operator=(const AtomicWriter&) = delete;
 
+  const std::string& path() const { return path_; }
+  std::uint64_t size() const { return size_; }  // bytes appended so far
   void append(std::span<const std::byte> bytes);
   void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
-  void commit();
+  void append_zeros(std::uint64_t count);
+  void commit();  // once, last
 
  private:
+  void flush();
+  void write(std::span<const std::byte> bytes);
+
   std::string path_, temporary_;
   int fd_ = -1;
+  std::vector<std::byte> buffer_;
+  std::uint64_t size_ = 0, written_ = 0;
 };
 
 // The whole content at once, as AtomicWriter does.

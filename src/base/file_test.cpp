@@ -1,8 +1,11 @@
 #include "base/file.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -24,6 +27,95 @@ TEST(File, WritesAtomicallyAndMaps) {
   EXPECT_EQ(static_cast<char>(moved.bytes()[7]), 'w');
   EXPECT_THROW(read_file(path, 3), Error);
   std::filesystem::remove(path);
+}
+
+// An empty folder for one test.
+class AtomicWriterTest : public ::testing::Test {
+ protected:
+  AtomicWriterTest() {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~AtomicWriterTest() override { std::filesystem::remove_all(folder_); }
+
+  std::size_t files() const {
+    const std::filesystem::directory_iterator all(folder_);
+    return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+  }
+
+  const std::string folder_ = ::testing::TempDir() + "nautile_writer_" + std::to_string(::getpid());
+  const std::string path_ = folder_ + "/file";
+};
+
+TEST_F(AtomicWriterTest, PiecesOfAnySizeComeOutInOrder) {
+  std::string expected;
+  AtomicWriter writer(path_);
+  for (const std::size_t size : {1u, 300u, (1u << 20) - 301u, 1u, 1u << 20, 3u << 20, 5u, 0u}) {
+    const std::string piece(size, static_cast<char>('a' + expected.size() % 26));
+    writer.append(piece);
+    expected += piece;
+  }
+  writer.append_zeros(1000);
+  expected += std::string(1000, '\0');
+  EXPECT_EQ(writer.size(), expected.size());
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  writer.commit();
+  EXPECT_TRUE(read_file(path_) == expected);
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicWriterTest, LeavesNothingWithoutACommit) {
+  write_file_atomic(path_, "old");
+  {
+    AtomicWriter writer(path_);
+    writer.append(std::string(2 << 20, 'x'));
+  }
+  EXPECT_EQ(read_file(path_), "old");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicWriterTest, TwoWritersOfOnePathDoNotMix) {
+  AtomicWriter first(path_), second(path_);
+  first.append("first");
+  second.append("second");
+  first.commit();
+  EXPECT_EQ(read_file(path_), "first");
+  second.commit();
+  EXPECT_EQ(read_file(path_), "second");
+  EXPECT_EQ(files(), 1u);
+}
+
+// A limit on the size of files stops a write half way, as a full disk does: the call before the
+// failing one takes a part of its bytes.
+TEST_F(AtomicWriterTest, AShortWriteIsAnErrorAndLeavesTheOldFile) {
+  write_file_atomic(path_, "old");
+  const auto before = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old_limit = {};
+  getrlimit(RLIMIT_FSIZE, &old_limit);
+  const rlimit limit = {(1 << 20) + 100, old_limit.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  std::string message;
+  try {
+    AtomicWriter writer(path_);
+    writer.append(std::string(2 << 20, 'x'));
+    writer.commit();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::failure);
+    message = error.what();
+  }
+  setrlimit(RLIMIT_FSIZE, &old_limit);
+  std::signal(SIGXFSZ, before);
+  EXPECT_EQ(message, "cannot write " + path_ + ": File too large (after 1048676 bytes of it)");
+  EXPECT_EQ(read_file(path_), "old");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(AtomicWriterTest, ANameThatCannotBeTakenIsAnError) {
+  EXPECT_THROW(AtomicWriter(folder_ + "/none/file"), Error);
+  std::filesystem::create_directories(path_);  // a folder has the name
+  AtomicWriter writer(path_);
+  EXPECT_THROW(writer.commit(), Error);
+  EXPECT_TRUE(std::filesystem::is_directory(path_));
 }
 
 TEST(File, ErrorsNameThePath) {

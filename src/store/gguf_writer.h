@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "store/gguf_types.h"
-#include "store/output_file.h"
 #include "tensor/shape.h"
 
 namespace nautile::store {
@@ -60,7 +60,7 @@ class GgufWriter {
  private:
   void pad_if_complete();
 
-  OutputFile file_;
+  AtomicWriter file_;
   std::vector<GgufEntry> tensors_;
   std::size_t current_ = 0;
   std::uint64_t left_ = 0;  // bytes of the current tensor still to come

@@ -39,7 +39,7 @@ SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<Safete
   const std::uint64_t length = text.size();
   file_.append(std::as_bytes(std::span(&length, 1)));
   file_.append(text);
-  data_start_ = file_.offset();
+  data_start_ = file_.size();
 }
 
 void SafetensorsWriter::append(std::span<const std::byte> bytes) {
@@ -47,8 +47,8 @@ void SafetensorsWriter::append(std::span<const std::byte> bytes) {
 }
 
 void SafetensorsWriter::finish() {
-  NAUTILE_ASSERT(file_.offset() - data_start_ == data_bytes_, "{}: {} bytes declared, {} appended",
-                 file_.path(), data_bytes_, file_.offset() - data_start_);
+  NAUTILE_ASSERT(file_.size() - data_start_ == data_bytes_, "{}: {} bytes declared, {} appended",
+                 file_.path(), data_bytes_, file_.size() - data_start_);
   file_.commit();
 }
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "store/output_file.h"
+#include "base/file.h"
 #include "tensor/shape.h"
 
 namespace nautile::store {
@@ -34,7 +34,7 @@ class SafetensorsWriter {
   std::uint64_t data_bytes() const { return data_bytes_; }
 
  private:
-  OutputFile file_;
+  AtomicWriter file_;
   std::uint64_t data_start_ = 0;
   std::uint64_t data_bytes_ = 0;
 };
