@@ -75,6 +75,21 @@ struct AttendShape {
   float scale = 1;
 };
 
+// Attention of a batch that is its own past; all F32. Head h of the queries reads key head
+// h / (query_heads / kv_heads). Rows of k and v may be strided so that they can lie in one tensor.
+// MLA's rotary keys, shared by all heads, are `shared_key` [T, shared_dims] or null: key head j of
+// token t is then [k(t, j) [key_dims − shared_dims] ; shared_key(t)].
+struct FreshAttention {
+  const float* q = nullptr;  // [T, query_heads·key_dims]
+  const float* k = nullptr;  // row t at k + t·k_stride, head j at + j·k_head
+  const float* v = nullptr;
+  const float* shared_key = nullptr;
+  std::size_t k_stride = 0, k_head = 0, v_stride = 0, v_head = 0;
+  int query_heads = 0, kv_heads = 0, key_dims = 0, value_dims = 0, shared_dims = 0;
+  float scale = 1;
+  std::span<const std::int32_t> starts;  // [S+1] rows that may attend to one another, causally
+};
+
 // How router scores become expert choices (DeepSeek-V2 and V3 reports; spec: transformers).
 struct RouteRule {
   enum class Score : std::uint8_t { softmax, sigmoid };
@@ -87,6 +102,8 @@ struct RouteRule {
   int groups = 1, chosen_groups = 1;
   float scale = 1;
 };
+
+class GradientBackend;
 
 class Backend {
  public:
@@ -134,6 +151,15 @@ class Backend {
                        Tensor out) = 0;
   // y[i] = x[index[i]]
   virtual void gather(Tensor x, std::span<const std::int32_t> index, Tensor y) = 0;
+
+  // Gives attend()'s bits for the same keys. out [T, query_heads·value_dims]; lse
+  // [T, query_heads] is log Σ exp(scale·score), for the gradient; null where it is not wanted.
+  virtual void attend_fresh(const FreshAttention& a, float* out, float* lse) = 0;
+  // lse[i] = log Σ_j exp(logits[i, j]), in a fixed order
+  virtual void log_sum_exp(Tensor logits, float* lse) = 0;
+
+  // How gradients flow back through these operations.
+  virtual GradientBackend& gradients() = 0;
 };
 
 struct CpuOptions {

@@ -5,6 +5,7 @@
 // step of the online softmax, mix the values. A query's numbers depend only on its own row and the
 // keys.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -36,6 +37,15 @@ class AttentionRun {
         shape_(shape),
         out_(out),
         group_(shape.query_heads / shape.kv_heads) {}
+
+  // What attend_fresh() has besides: the end of every key, shared by the heads, and lse or null.
+  AttentionRun(CpuBackend& backend, const FreshAttention& a, const AttendShape& shape, float* out,
+               float* lse)
+      : AttentionRun(backend, a.q, shape, out) {
+    shared_key_ = a.shared_key;
+    shared_dims_ = a.shared_key ? a.shared_dims : 0;
+    lse_ = lse;
+  }
 
   void run(std::span<const QuerySpan> spans) {
     make_tasks(spans);
@@ -143,6 +153,7 @@ class AttentionRun {
       const float inverse = 1.0f / b.sum[i];
       for (std::size_t c = 0; c < v; ++c)
         out[c] = b.mixed[static_cast<std::size_t>(i) * v + c] * inverse;
+      if (lse_) lse_[token * shape_.query_heads + head] = b.max[i] + std::log(b.sum[i]);
     }
   }
 
@@ -169,6 +180,12 @@ class AttentionRun {
       kernels_.attention.mix_bf16(
           scores, kKeyBlock, active, b.factor + from, reinterpret_cast<const bf16*>(value),
           task.span->values.row_bytes / 2, count, v, b.mixed + from * v, width);
+      return;
+    }
+    if (shape_.value_format == Format::f32 && together(task.span->values, first, count)) {
+      kernels_.attention.mix(scores, kKeyBlock, active, b.factor + from,
+                             reinterpret_cast<const float*>(value), task.span->values.row_bytes / 4,
+                             count, v, b.mixed + from * v, width);
       return;
     }
     for (int j = 0; j < count; ++j) {
@@ -210,9 +227,13 @@ class AttentionRun {
       kernels_.panels.multiply_f32_bf16(q, {halves, panel}, tile, scores);
       return;
     }
+    const int own = d - shared_dims_;
     for (int j = 0; j < count; ++j) {
       kernels_.format(shape_.key_format)
-          .f32(row_at(keys, first + j, task.head, shape_.key_head_bytes), d, b.keys + j * d);
+          .f32(row_at(keys, first + j, task.head, shape_.key_head_bytes), own, b.keys + j * d);
+      if (shared_dims_ == 0) continue;
+      std::memcpy(b.keys + j * d + own, shared_key_ + (task.span->first + first + j) * shared_dims_,
+                  static_cast<std::size_t>(shared_dims_) * sizeof(float));
     }
     for (int p = 0; p < panels; ++p) {
       kernels_.panels.interleave_f32(b.keys + p * kPanelRows * d, static_cast<std::size_t>(d),
@@ -228,6 +249,9 @@ class AttentionRun {
   AttendShape shape_;
   float* out_;
   std::int64_t group_;
+  const float* shared_key_ = nullptr;
+  int shared_dims_ = 0;
+  float* lse_ = nullptr;
   std::vector<Task> tasks_;
   std::vector<std::size_t> shares_;
 };
@@ -235,6 +259,35 @@ class AttentionRun {
 void CpuBackend::attend(const float* q, std::span<const QuerySpan> spans, const AttendShape& shape,
                         float* out) {
   AttentionRun(*this, q, shape, out).run(spans);
+}
+
+void CpuBackend::attend_fresh(const FreshAttention& a, float* out, float* lse) {
+  const AttendShape shape{.query_heads = a.query_heads,
+                          .kv_heads = a.kv_heads,
+                          .key_dims = a.key_dims,
+                          .value_dims = a.value_dims,
+                          .key_format = Format::f32,
+                          .value_format = Format::f32,
+                          .key_head_bytes = a.k_head * sizeof(float),
+                          .value_head_bytes = a.v_head * sizeof(float),
+                          .scale = a.scale};
+  // A span's rows are one page, as they lie in the tensors.
+  const std::size_t count = a.starts.empty() ? 0 : a.starts.size() - 1;
+  std::vector<const std::byte*> pages(2 * count);
+  std::vector<QuerySpan> spans;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t first = a.starts[i], tokens = a.starts[i + 1] - first;
+    if (tokens == 0) continue;
+    const std::size_t row = static_cast<std::size_t>(first);
+    pages[2 * i] = reinterpret_cast<const std::byte*>(a.k + row * a.k_stride);
+    pages[2 * i + 1] = reinterpret_cast<const std::byte*>(a.v + row * a.v_stride);
+    spans.push_back({first,
+                     tokens,
+                     0,
+                     {&pages[2 * i], tokens, 0, a.k_stride * sizeof(float)},
+                     {&pages[2 * i + 1], tokens, 0, a.v_stride * sizeof(float)}});
+  }
+  AttentionRun(*this, a, shape, out, lse).run(spans);
 }
 
 }  // namespace nautile

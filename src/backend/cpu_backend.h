@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "backend/backend.h"
+#include "backend/gradient_backend.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 
@@ -52,16 +52,21 @@ class CpuBackend final : public Backend {
   void combine(Tensor rows, const std::int32_t* slot, const float* weights, int chosen,
                Tensor out) override;
   void gather(Tensor x, std::span<const std::int32_t> index, Tensor y) override;
+  void attend_fresh(const FreshAttention& a, float* out, float* lse) override;
+  void log_sum_exp(Tensor logits, float* lse) override;
+  GradientBackend& gradients() override;
 
  private:
   friend class GemmRun;
   friend class AttentionRun;
+  friend class CpuGradients;
 
   const kernels::Kernels& kernels_;
   CpuOptions options_;
   ThreadPool pool_;
-  std::vector<Workspace> workspaces_;  // one per thread
-  Workspace shared_;                   // packed inputs of a product
+  std::vector<Workspace> workspaces_;           // one per thread
+  Workspace shared_;                            // packed inputs of a product
+  std::unique_ptr<GradientBackend> gradients_;  // made when first asked for
 };
 
 }  // namespace nautile
