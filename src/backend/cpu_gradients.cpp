@@ -36,38 +36,6 @@ void CpuBackend::log_sum_exp(Tensor logits, float* lse) {
   });
 }
 
-void CpuGradients::input_gradients(std::span<const Product> list, Write write,
-                                   std::optional<ComputeClass>) {
-  for (const Product& product : list) {
-    std::vector<float> y(static_cast<std::size_t>(product.m * product.w.cols));
-    Product to = product;
-    to.y = y.data();
-    to.y_stride = static_cast<std::size_t>(product.w.cols);
-    backend_.products_transposed({&to, 1});
-    for (std::int64_t i = 0; i < product.m; ++i) {
-      float* out = product.y + static_cast<std::size_t>(i) * product.y_stride;
-      const float* from = y.data() + i * product.w.cols;
-      for (std::int64_t c = 0; c < product.w.cols; ++c)
-        out[c] = write == Write::add ? out[c] + from[c] : from[c];
-    }
-  }
-}
-
-void CpuGradients::weight_gradients(std::span<const OuterProduct> list, ComputeClass) {
-  for (const OuterProduct& p : list) {
-    pool_.parallel_for(p.out, 1, [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t o = begin; o < end; ++o) {
-        for (std::int64_t t = 0; t < p.m; ++t) {
-          const std::size_t row = static_cast<std::size_t>(t);
-          kernels_.rows.add_scaled(
-              p.x + row * p.x_stride, p.dy[row * p.dy_stride + static_cast<std::size_t>(o)],
-              static_cast<int>(p.in), p.dw + static_cast<std::size_t>(o) * p.dw_stride);
-        }
-      }
-    });
-  }
-}
-
 void CpuGradients::bias_gradient(Tensor dy, float* dw) {
   for (std::int64_t t = 0; t < dy.rows(); ++t)
     for (std::int64_t c = 0; c < dy.cols(); ++c) dw[c] += dy.row(t)[c];

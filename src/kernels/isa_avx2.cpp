@@ -15,9 +15,11 @@ namespace {
 // clang-format off
 #include "kernels/vec_avx2.h"
 #include "kernels/tile_avx2.h"
+#include "kernels/vec_bits_avx2.h"
 #include "kernels/rows.inl"
 #include "kernels/pack.inl"
 #include "kernels/attention.inl"
+#include "kernels/gradients.inl"
 #include "kernels/gemm.inl"
 #include "kernels/formats_avx2.inl"
 #include "kernels/table.inl"
@@ -29,5 +31,6 @@ constinit const Kernels table = {.isa = Isa::avx2,
                                  .rows = kRowTable,
                                  .panels = kPanelTable,
                                  .attention = kAttentionTable,
+                                 .gradients = kGradientTable,
                                  .formats = kFormatTable};
 }  // namespace nautile::kernels::avx2

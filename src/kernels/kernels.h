@@ -112,6 +112,9 @@ struct PanelKernels {
   void (*interleave_i8)(const std::int8_t* q, std::size_t stride, int rows, int count,
                         std::byte* panel) noexcept;
   int i8_panel_bytes;
+  // y[c][r] = x[r][c]
+  void (*transpose)(const float* x, std::size_t stride, int rows, int columns, float* y,
+                    std::size_t y_stride) noexcept;
 
   // Inputs of a class from F32 rows. count is padded as the structs above say.
   void (*pack_bf16)(const float* x, int count, bf16* out) noexcept;
@@ -168,11 +171,48 @@ struct AttentionKernels {
                    std::size_t out_stride) noexcept;
 };
 
+// What one step of AdamW multiplies with, for all numbers of a call:
+//   g' = g·grad_scale, m = fma(beta1, m, rest1·g'), v = fma(beta2, v, rest2·g'·g'),
+//   w = w·keep − rate·m / fma(√v, root, epsilon)
+struct AdamWFactors {
+  float grad_scale, beta1, rest1, beta2, rest2, keep, rate, root, epsilon;
+};
+
+struct GradientKernels {
+  // dx = ∂/∂x of rms_norm, dgain += (null: not wanted); dx may be dy.
+  void (*rms_norm)(const float* x, const float* gain, int n, float eps, const float* dy, float* dx,
+                   float* dgain) noexcept;
+  // Of silu_mul; dgate and dup may be any of the inputs.
+  void (*silu_mul)(const float* gate, const float* up, const float* dy, int n, float* dgate,
+                   float* dup) noexcept;
+  // One block of attention: rows of scores become p = exp(scale·s − lse), those of dp become
+  // p·(dp − delta)·scale; both are zero from valid[i] up to kKeyBlock.
+  void (*softmax_block)(float* scores, float* dp, std::size_t stride, int m, const int* valid,
+                        float scale, const float* lse, const float* delta) noexcept;
+  float (*dot)(const float* a, const float* b, int n) noexcept;
+  // y[i] = s·x[i]
+  void (*scale)(const float* x, float s, int n, float* y) noexcept;
+  // Σ exp(x[i] − top), top the largest; n >= 1.
+  float (*sum_exp)(const float* x, int n, float* top) noexcept;
+  // x[i] = scale·exp(x[i] − lse)
+  void (*log_prob)(float* x, int n, float lse, float scale) noexcept;
+  // y[i] += (x[0][i] + x[1][i] + …)
+  void (*add_rows)(const float* x, std::size_t stride, int rows, int n, float* y) noexcept;
+  // y[i] = fma(a, x[i], b·y[i])
+  void (*blend)(float a, const float* x, float b, int n, float* y) noexcept;
+  double (*sum_of_squares)(const float* x, int n) noexcept;
+  void (*adamw)(const AdamWFactors& f, const float* g, int n, float* w, float* m,
+                float* v) noexcept;
+  void (*adamw_bf16)(const AdamWFactors& f, const float* g, int n, float* w, bf16* m,
+                     bf16* v) noexcept;
+};
+
 struct Kernels {
   Isa isa;
   RowKernels rows;
   PanelKernels panels;
   AttentionKernels attention;
+  GradientKernels gradients;
   const FormatKernels* formats;  // [kFormatCount], in the order of Format
 
   const FormatKernels& format(Format f) const { return formats[static_cast<int>(f)]; }

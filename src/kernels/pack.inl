@@ -38,16 +38,27 @@ static float f8_scale(float amax, F8Scale style) {
   return power;
 }
 
+// To the nearest E4M3 value, ties to even: adding 1.5·2^20 times the number's power of two leaves
+// three bits of fraction; below 2^-6 E4M3 has steps of 2^-9.
+static inline Vec round_f8(Vec x) {
+  const Vec a = min(splat(448.0f), abs(x));  // a NaN stays one
+  const Vec shift = max(power_of_two_below(a), splat(0x1p-6f)) * splat(0x1.8p20f);
+  return with_sign((a + shift) - shift, x);
+}
+
 static void pack_f8(const float* x, int count, F8Scale style, bf16* q, float* scale) noexcept {
+  constexpr int w = Vec::kWidth;
   for (int start = 0; start < count; start += 128) {
     const int end = start + 128 < count ? start + 128 : count;
-    float amax = 0;
-    for (int c = start; c < end; ++c) amax = __builtin_fmaxf(amax, __builtin_fabsf(x[c]));
-    const float s = f8_scale(amax, style);
+    Vec top = splat(0);
+    int c = start;
+    for (; c + w <= end; c += w) top = max(abs(load(x + c)), top);
+    if (c < end) top = max(abs(load_n(x + c, end - c)), top);
+    const float s = f8_scale(reduce_max(top), style);
     scale[start / 128] = s;
-    for (int c = start; c < end; ++c) {
-      q[c] = to_bf16(f8_e4m3_to_float(float_to_f8_e4m3(x[c] / s)));  // E4M3 is exact in BF16
-    }
+    const Vec by = splat(s);
+    for (c = start; c + w <= end; c += w) store_bf16(q + c, round_f8(load(x + c) / by));
+    if (c < end) store_bf16_n(q + c, round_f8(load_n(x + c, end - c) / by), end - c);
   }
   if (count & 1) q[count] = bf16{0};
 }

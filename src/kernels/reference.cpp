@@ -255,6 +255,7 @@ void mix(const float* p, std::size_t p_stride, int m, const float* factor, const
 }
 
 #include "kernels/formats.inl"
+#include "kernels/gradients_reference.inl"
 
 }  // namespace
 
@@ -274,6 +275,7 @@ const Kernels table = {
                .interleave_bf16_rows = interleave_pairs<bf16>,
                .interleave_i8 = interleave_i8,
                .i8_panel_bytes = 2,
+               .transpose = transpose_rows,
                .pack_bf16 = pack_bf16,
                .pack_i8 = pack_i8,
                .pack_f8 = pack_f8,
@@ -283,6 +285,7 @@ const Kernels table = {
                .multiply_i8 = multiply_i8,
                .multiply_f8 = multiply_f8},
     .attention = {.softmax_block = softmax_block, .mix = mix<float>, .mix_bf16 = mix<bf16>},
+    .gradients = kGradientTable,
     .formats = kFormatTable};
 
 }  // namespace nautile::kernels::reference

@@ -17,7 +17,8 @@ static inline Vec exp(Vec x) {
   return scale_by_power(p, n);
 }
 
-static void rms_norm(const float* x, const float* gain, int n, float eps, float* y) noexcept {
+// 1 / sqrt(mean(x²) + eps)
+static inline float rms_factor(const float* x, int n, float eps) {
   constexpr int w = Vec::kWidth;
   Vec sum0 = splat(0), sum1 = splat(0);
   int i = 0;
@@ -31,8 +32,14 @@ static void rms_norm(const float* x, const float* gain, int n, float eps, float*
     sum0 = fma(a, a, sum0);
   }
   const float mean = reduce_add(sum0 + sum1) / static_cast<float>(n);
-  const Vec r = splat(1.0f / __builtin_sqrtf(mean + eps));
-  for (i = 0; i + w <= n; i += w) store(y + i, load(x + i) * r * load(gain + i));
+  return 1.0f / __builtin_sqrtf(mean + eps);
+}
+
+static void rms_norm(const float* x, const float* gain, int n, float eps, float* y) noexcept {
+  constexpr int w = Vec::kWidth;
+  const Vec r = splat(rms_factor(x, n, eps));
+  int i = 0;
+  for (; i + w <= n; i += w) store(y + i, load(x + i) * r * load(gain + i));
   if (i < n) store_n(y + i, load_n(x + i, n - i) * r * load_n(gain + i, n - i), n - i);
 }
 

@@ -1,0 +1,148 @@
+// cpu_gemm.h — GemmRun: one call of weight products: pack inputs, unpack panels, multiply, write.
+//
+// The work is a list of panels (16 weight lanes) over all products of the call, cut into one share
+// per thread by cost. A thread walks its panels in runs of up to four: for each chunk of the sum it
+// unpacks the run and multiplies every input row with it. The sums of a run stay in a buffer
+// [rows, 64] between chunks, so each output is one chain in ascending k whatever the cutting.
+#pragma once
+
+#include <cstring>
+#include <span>
+#include <vector>
+
+#include "backend/cpu_backend.h"
+
+namespace nautile {
+
+// What an operand's sums run over. A forward product sums over the columns of inputs and of
+// weights; the gradient of its input over the rows of the weights; the gradient of its weights over
+// the rows of both.
+enum class SumOver : std::uint8_t { columns, rows };
+
+// Input rows multiplied with one unpacked run: sums [256, 64] take 64 KiB.
+inline constexpr std::int64_t kRowBlock = 256;
+
+struct GemmRule {
+  ComputeClass compute = ComputeClass::f32;
+  SumOver inputs = SumOver::columns;   // rows: x is [k, m]
+  SumOver weights = SumOver::columns;  // rows: y has w.cols columns
+  GradientBackend::Write write = GradientBackend::Write::replace;
+};
+
+// The scale of the F8 block that holds an element.
+float block_scale(const MatrixView& w, std::int64_t row, std::int64_t column);
+
+// Where a column, the first of its block, lies.
+inline const std::byte* column_bytes(const MatrixView& w, std::int64_t row, std::int64_t column) {
+  return w.data + static_cast<std::size_t>(row) * w.row_stride +
+         row_bytes(w.format, static_cast<std::size_t>(column));
+}
+
+class GemmRun {
+ public:
+  // The products, and everything they point to, outlive the run.
+  GemmRun(CpuBackend& backend, std::span<const Product> list, const GemmRule& rule)
+      : backend_(backend), kernels_(backend.kernels_), list_(list), rule_(rule) {}
+
+  void run();
+
+ private:
+  // Inputs of one distinct x, packed for a class.
+  struct PackedInput {
+    const float* x = nullptr;
+    std::size_t x_stride = 0;
+    std::int64_t m = 0, length = 0;  // rows of y; numbers in a sum
+    std::byte* values = nullptr;
+    std::size_t value_stride = 0;  // bytes
+    float* scale = nullptr;
+    std::size_t scale_stride = 0;
+    std::int32_t* sums = nullptr;
+    std::size_t sums_stride = 0;
+  };
+
+  // A thread's buffers for one run of panels.
+  struct RunBuffers {
+    std::byte* panels;      // [kept chunks][kMaxPanels] panels in the class's order
+    float *scale, *offset;  // [kept chunks][kMaxPanels][kChunk / 16][16]
+    float* sums;            // [kRowBlock, 64]
+    float* rows;            // [16, kChunk] one panel's rows as F32, or [64, 128] of them
+    float* blocks;          // [16, 512] weights before they are turned
+    std::int8_t* integers;  // [16, kChunk]
+    bf16* codes;            // [64, 128] E4M3 values of weights quantized here
+    float* code_scale;      // [64]
+  };
+
+  // Panels [first, first + count) of a product against one chunk of the sum.
+  struct PanelRun {
+    std::int64_t first;
+    int count;
+    std::int64_t column;  // of the sum
+    int columns;
+    std::size_t slot;  // where the chunk's panels are kept
+  };
+
+  struct Position {
+    std::size_t product;
+    std::int64_t panel;
+  };
+
+  // cpu_gemm.cpp
+  void share_panels();
+  void multiply_share(int thread);
+  void multiply_panels(std::size_t index, std::int64_t panel, int count, RunBuffers& buffers) const;
+  void dot_run(const Product& product, const PackedInput& input, std::int64_t panel, int count,
+               float* sums) const;
+  void multiply_chunk(const Product& product, const PackedInput& input, std::int64_t row,
+                      const PanelRun& run, const kernels::TileShape& shape,
+                      const RunBuffers& buffers) const;
+  void write(const Product& product, std::int64_t column, std::int64_t row, std::int64_t rows,
+             std::size_t width, const float* sums) const;
+
+  // cpu_gemm_inputs.cpp
+  void plan_input(PackedInput& input) const;
+  void find_inputs();
+  void pack_inputs();
+  void pack_row(const PackedInput& input, std::size_t i, std::size_t k, int count,
+                const float* x) const;
+  void pack_rows(const PackedInput& input, std::int64_t begin, std::int64_t end,
+                 Workspace& workspace) const;
+  kernels::F8Scale f8_style() const;
+
+  // cpu_gemm_panels.cpp
+  RunBuffers make_buffers(Workspace& workspace) const;
+  std::size_t panel_stride() const;
+  std::byte* panel_of(const RunBuffers& buffers, const PanelRun& run, int p) const;
+  static std::size_t scales_of(const PanelRun& run, int p);
+  void unpack(const MatrixView& w, const PanelRun& run, const RunBuffers& buffers) const;
+  void unpack_rows(const MatrixView& w, const PanelRun& run, int p,
+                   const RunBuffers& buffers) const;
+  void unpack_columns(const MatrixView& w, const PanelRun& run, const RunBuffers& buffers) const;
+  void unpack_integers(const MatrixView& w, const PanelRun& run, int p,
+                       const RunBuffers& buffers) const;
+  void turn(const MatrixView& w, std::int64_t row, int rows, std::int64_t column, int columns,
+            const RunBuffers& buffers) const;
+  void interleave_turned(const MatrixView& w, const PanelRun& run, int k, int count, int p,
+                         const RunBuffers& buffers) const;
+
+  // Numbers in a sum, and outputs of a row, of a product.
+  std::int64_t length(const Product& p) const {
+    return rule_.weights == SumOver::columns ? p.w.cols : p.w.rows;
+  }
+  std::int64_t lanes(const MatrixView& w) const {
+    return rule_.weights == SumOver::columns ? w.rows : w.cols;
+  }
+  std::int64_t panels_of(const Product& p) const {
+    return (lanes(p.w) + kernels::kPanelRows - 1) / kernels::kPanelRows;
+  }
+
+  CpuBackend& backend_;
+  const kernels::Kernels& kernels_;
+  std::span<const Product> list_;
+  GemmRule rule_;
+  std::vector<PackedInput> inputs_;
+  std::vector<std::ptrdiff_t> input_of_;
+  std::vector<Position> shares_;
+  std::size_t kept_ = 1;  // chunks of a sum whose panels are kept for all input rows
+};
+
+}  // namespace nautile

@@ -1,0 +1,157 @@
+// cpu_gemm_inputs.cpp — inputs of products, packed for a class once for all weights they meet.
+#include <algorithm>
+#include <utility>
+
+#include "backend/cpu_gemm.h"
+
+namespace nautile {
+namespace {
+
+// Columns of x that are turned into packed rows together, and the numbers of a sum taken at a time:
+// one scale of class fp8dyn, and a block [64, 128] stays in L1.
+constexpr std::int64_t kTurnedRows = 64, kTurnedColumns = 128;
+
+std::size_t padded(std::size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+}  // namespace
+
+void GemmRun::plan_input(PackedInput& input) const {
+  const std::size_t length = static_cast<std::size_t>(input.length);
+  switch (rule_.compute) {
+    case ComputeClass::f32:
+      if (rule_.inputs == SumOver::rows) input.value_stride = padded(length * sizeof(float));
+      break;
+    case ComputeClass::bf16:
+      input.value_stride = padded((length + 1) / 2 * 4);
+      break;
+    case ComputeClass::i8:
+      input.value_stride = padded(length * kernels::kI8InputBytes);
+      input.scale_stride = length / 32;
+      input.sums_stride = length / 16;
+      break;
+    case ComputeClass::fp8dyn:
+      input.value_stride = padded((length + 1) / 2 * 4);
+      input.scale_stride = (length + 127) / 128;
+      break;
+  }
+}
+
+// Finds the distinct inputs and lays them out in the shared workspace.
+void GemmRun::find_inputs() {
+  std::size_t bytes = 0;
+  for (const Product& product : list_) {
+    const auto same = [&](const PackedInput& i) {
+      return i.x == product.x && i.x_stride == product.x_stride && i.m == product.m &&
+             i.length == length(product);
+    };
+    auto found = std::find_if(inputs_.begin(), inputs_.end(), same);
+    if (found == inputs_.end()) {
+      PackedInput input{
+          .x = product.x, .x_stride = product.x_stride, .m = product.m, .length = length(product)};
+      plan_input(input);
+      const std::size_t m = static_cast<std::size_t>(input.m);
+      bytes += padded(m * input.value_stride) + padded(m * input.scale_stride * 4) +
+               padded(m * input.sums_stride * 4);
+      inputs_.push_back(input);
+      found = inputs_.end() - 1;
+    }
+    input_of_.push_back(found - inputs_.begin());
+  }
+  if (bytes == 0) return;
+  std::byte* at = backend_.shared_.reserve(bytes);
+  for (PackedInput& input : inputs_) {
+    const std::size_t m = static_cast<std::size_t>(input.m);
+    input.values = std::exchange(at, at + padded(m * input.value_stride));
+    input.scale =
+        reinterpret_cast<float*>(std::exchange(at, at + padded(m * input.scale_stride * 4)));
+    input.sums =
+        reinterpret_cast<std::int32_t*>(std::exchange(at, at + padded(m * input.sums_stride * 4)));
+  }
+}
+
+// Packs in parallel: by row, or by runs of columns that become rows.
+void GemmRun::pack_inputs() {
+  find_inputs();
+  const bool turned = rule_.inputs == SumOver::rows;
+  if (rule_.compute == ComputeClass::f32 && !turned) return;
+  const std::int64_t unit = turned ? kTurnedRows : 1;
+  const auto units_of = [&](const PackedInput& input) { return (input.m + unit - 1) / unit; };
+  std::int64_t units = 0;
+  for (const PackedInput& input : inputs_) units += units_of(input);
+  const std::int64_t grain =
+      std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, inputs_[0].length * unit));
+  backend_.pool_.parallel_for(units, grain, [&](std::int64_t begin, std::int64_t end, int thread) {
+    std::int64_t first = 0;
+    for (const PackedInput& input : inputs_) {
+      const std::int64_t from = std::max(begin, first) - first,
+                         to = std::min(end, first + units_of(input)) - first;
+      for (std::int64_t i = from; i < to; ++i) {
+        if (turned) {
+          pack_rows(input, i * unit, std::min(input.m, (i + 1) * unit),
+                    backend_.workspaces_[static_cast<std::size_t>(thread)]);
+        } else {
+          const std::size_t row = static_cast<std::size_t>(i);
+          pack_row(input, row, 0, static_cast<int>(input.length), input.x + row * input.x_stride);
+        }
+      }
+      first += units_of(input);
+    }
+  });
+}
+
+// `count` numbers of packed row i from its k-th on; k is even, and a multiple of a scale's columns.
+void GemmRun::pack_row(const PackedInput& input, std::size_t i, std::size_t k, int count,
+                       const float* x) const {
+  std::byte* values = input.values + i * input.value_stride;
+  float* scale = input.scale + i * input.scale_stride;
+  switch (rule_.compute) {
+    case ComputeClass::f32:
+      std::memcpy(values + 4 * k, x, static_cast<std::size_t>(count) * sizeof(float));
+      break;
+    case ComputeClass::bf16:
+      kernels_.panels.pack_bf16(x, count, reinterpret_cast<bf16*>(values) + k);
+      break;
+    case ComputeClass::i8:
+      kernels_.panels.pack_i8(x, count, values, scale, input.sums + i * input.sums_stride);
+      break;
+    case ComputeClass::fp8dyn:
+      kernels_.panels.pack_f8(x, count, f8_style(), reinterpret_cast<bf16*>(values) + k,
+                              scale + k / 128);
+      break;
+  }
+}
+
+// Packed rows [begin, end) from the columns of x [k, m].
+void GemmRun::pack_rows(const PackedInput& input, std::int64_t begin, std::int64_t end,
+                        Workspace& workspace) const {
+  const int rows = static_cast<int>(end - begin);
+  for (std::int64_t k = 0; k < input.length; k += kTurnedColumns) {
+    const int count = static_cast<int>(std::min(kTurnedColumns, input.length - k));
+    const float* x = input.x + static_cast<std::size_t>(k) * input.x_stride + begin;
+    if (rule_.compute == ComputeClass::f32) {
+      float* values = reinterpret_cast<float*>(input.values + static_cast<std::size_t>(begin) *
+                                                                  input.value_stride);
+      kernels_.panels.transpose(x, input.x_stride, count, rows, values + k, input.value_stride / 4);
+      continue;
+    }
+    float* turned =
+        reinterpret_cast<float*>(workspace.reserve(sizeof(float) * kTurnedRows * kTurnedColumns));
+    kernels_.panels.transpose(x, input.x_stride, count, rows, turned, kTurnedColumns);
+    for (int r = 0; r < rows; ++r) {
+      pack_row(input, static_cast<std::size_t>(begin + r), static_cast<std::size_t>(k), count,
+               turned + r * kTurnedColumns);
+    }
+  }
+}
+
+// As the weights are scaled (DeepSeek-V3.1 model card).
+kernels::F8Scale GemmRun::f8_style() const {
+  const ScaleFormat format = list_[0].w.scale_format;
+  return format == ScaleFormat::e8m0 || format == ScaleFormat::f32_powers
+             ? kernels::F8Scale::power_of_two
+             : kernels::F8Scale::any;
+}
+
+}  // namespace nautile
