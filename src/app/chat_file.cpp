@@ -4,7 +4,7 @@
 #include "app/chat_session.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "text/json_limits.h"
+#include "base/json.h"
 
 namespace nautile::app {
 namespace {
@@ -81,7 +81,7 @@ std::string ChatSession::load(const std::string& base) {
   const std::string path = base + ".json";
   const std::string text = read_file(path, kMaxChatBytes);
   try {
-    const nlohmann::json chat = parse_json_limited(text, 64, path);
+    const nlohmann::json chat = parse_json(text, path);
     restore(chat);
     const auto title = chat.find("model");
     const auto fingerprint = chat.find("fingerprint");

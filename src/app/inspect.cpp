@@ -181,7 +181,7 @@ Json weights_json(const store::WeightStore& store, const InspectOptions& options
   for (const store::TensorRecord& t : store.tensors()) {
     Json shape = Json::array();
     for (int i = 0; i < t.shape.rank(); ++i) shape.push_back(t.shape[i]);
-    list.push_back({{"name", store::printable(t.name, 512)},
+    list.push_back({{"name", printable(t.name, 512)},
                     {"type", t.dtype},
                     {"shape", shape},
                     {"bytes", t.data.size()},
@@ -208,7 +208,7 @@ void print_json(const Subject& subject, const InspectOptions& options) {
   if (options.metadata && subject.store() && subject.store()->is_gguf()) {
     Json& metadata = json["metadata"] = Json::object();
     for (const auto& [key, value] : subject.store()->gguf().metadata()) {
-      metadata[store::printable(key, 256)] = value.str();
+      metadata[printable(key, 256)] = value.str();
     }
   }
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
@@ -276,13 +276,13 @@ void print_text(const Subject& subject, const InspectOptions& options) {
   if (options.metadata && store->is_gguf()) {
     fmt::print("\n");
     for (const auto& [key, value] : store->gguf().metadata()) {
-      fmt::print("{:<44} {}\n", store::printable(key, 256), value.str());
+      fmt::print("{:<44} {}\n", printable(key, 256), value.str());
     }
   }
   if (!options.tensors) return;
   fmt::print("\n");
   for (const store::TensorRecord& t : store->tensors()) {
-    fmt::print("{:<56} {:<8} {:<24} {:>10}\n", store::printable(t.name, 512), t.dtype,
+    fmt::print("{:<56} {:<8} {:<24} {:>10}\n", printable(t.name, 512), t.dtype,
                fmt::format("{}", t.shape), bytes_text(static_cast<double>(t.data.size())));
   }
 }

@@ -9,7 +9,7 @@
 
 #include "app/suggest.h"
 #include "base/error.h"
-#include "text/json_limits.h"
+#include "base/json.h"
 
 namespace nautile::app {
 namespace {
@@ -39,7 +39,7 @@ Choice choice_of(const std::string& text,
 std::vector<std::string> stops_of(const std::string& text) {
   if (text == "none") return {};
   if (!text.starts_with('[')) return {text};
-  const nlohmann::json list = parse_json_limited(text, 4, "the list of stop strings");
+  const nlohmann::json list = parse_json(text, "the list of stop strings", {.depth = 4});
   if (!std::all_of(list.begin(), list.end(), [](const auto& one) { return one.is_string(); }))
     fail(ErrorKind::usage, "stop strings: expected a JSON array of strings");
   return list.get<std::vector<std::string>>();

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "store/json.h"
+#include "base/json.h"
 #include "store/name_list.h"
 
 namespace nautile::store {

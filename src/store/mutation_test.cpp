@@ -11,9 +11,9 @@
 #include <functional>
 #include <string>
 
+#include "base/json.h"
 #include "store/gguf.h"
 #include "store/hf_folder.h"
-#include "store/json.h"
 #include "store/safetensors.h"
 #include "store/test_bytes.h"
 #include "store/weight_store.h"

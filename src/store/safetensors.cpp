@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "store/byte_cursor.h"
-#include "store/json.h"
 
 namespace nautile::store {
 namespace {

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "store/json.h"
 #include "store/test_bytes.h"
 
 namespace nautile::store {
@@ -96,24 +95,6 @@ TEST(Safetensors, SubByteTypesKeepTheirSize) {
   EXPECT_THAT(header_error(R"({"t":{"dtype":"F4","shape":[15],"data_offsets":[0,8]}})"),
               HasSubstr("does not fit"));
   EXPECT_EQ(header_error(R"({"t":{"dtype":"F9_NEW","shape":[4],"data_offsets":[0,8]}})"), "");
-}
-
-TEST(Json, HasLimits) {
-  EXPECT_EQ(parse_json(R"({"a":[1,-2,3.5,"x",null,true]})", "j").dump(),
-            R"({"a":[1,-2,3.5,"x",null,true]})");
-  const std::string deep(65, '[');
-  EXPECT_THAT(error_of([&] { parse_json(deep, "j"); }),
-              HasSubstr("j: at byte 65: nested deeper than 64"));
-  EXPECT_THAT(error_of([&] { parse_json("[1,2,3]", "j", {.values = 3}); }),
-              HasSubstr("more than 3 values"));
-  EXPECT_THAT(error_of([&] { parse_json("[1,2,3]", "j", {.bytes = 3}); }),
-              HasSubstr("7 bytes of JSON"));
-  EXPECT_THAT(error_of([&] { parse_json("{\"a\":1,\"a\":2}", "j"); }),
-              HasSubstr("\"a\" occurs twice"));
-  EXPECT_THAT(error_of([&] { parse_json("\"\xff\"", "j"); }), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of([&] { parse_json("[1e999]", "j"); }), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of([&] { parse_json("", "j"); }), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of([&] { parse_json("{} x", "j"); }), HasSubstr("not JSON"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/format.h"
+#include "base/printable.h"
 #include "tensor/shape.h"
 
 namespace nautile::store {
@@ -30,8 +31,5 @@ Format require_format(const TensorRecord& record);
 // Extents multiplied with zeros counted as ones: if this is a number, Shape::elements() is safe in
 // every order of multiplication. None on overflow of 2^62.
 std::optional<std::uint64_t> safe_elements(std::span<const std::uint64_t> extents);
-
-// Foreign text for an error message: control characters and broken UTF-8 escaped, cut to `limit`.
-std::string printable(std::string_view text, std::size_t limit = 96);
 
 }  // namespace nautile::store

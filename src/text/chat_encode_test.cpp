@@ -8,8 +8,8 @@
 #include <random>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "text/chat_format.h"
-#include "text/json_limits.h"
 
 namespace nautile {
 namespace {
@@ -30,7 +30,7 @@ Model load(const std::string& name) {
   const std::string folder = tokenizer_folder(name);
   const std::string config = read_file(folder + "/tokenizer_config.json");
   Model model{Tokenizer::from_json(read_file(folder + "/tokenizer.json"), config), {}};
-  const auto parsed = parse_json_limited(config, 64, "tokenizer_config.json");
+  const auto parsed = parse_json(config, "tokenizer_config.json");
   const auto bos = model.tokenizer.bos();
   const auto eos = model.tokenizer.eos();
   model.formats.push_back(

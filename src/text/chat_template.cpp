@@ -4,9 +4,9 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "text/chat_format.h"
 #include "text/jinja_template.h"
-#include "text/json_limits.h"
 
 namespace nautile {
 namespace {
@@ -166,7 +166,8 @@ class TemplateFormat : public ChatFormat {
       if (!function.contains("arguments") || !function["arguments"].is_string()) continue;
       const std::string text = function["arguments"].get<std::string>();
       try {
-        function["arguments"] = parse_ordered_json_limited(text, 64, "arguments");
+        function["arguments"] =
+            parse_ordered_json(text, "arguments", {.repeated = RepeatedNames::last});
       } catch (const Error& error) {
         throw error.with("messages[{}].tool_calls", index);
       }

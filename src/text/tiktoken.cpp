@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "text/json_limits.h"
+#include "base/json.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_parts.h"
 
@@ -119,10 +119,10 @@ Tokenizer Tokenizer::from_tiktoken(std::string_view tiktoken_model,
   parts.whole = WholePiece::always;
   parts.pre_tokenizer = pre_tokenizer_by_name("kimi-k2");
   try {
-    const nlohmann::json config =
-        tokenizer_config_json.empty()
-            ? nlohmann::json::object()
-            : parse_json_limited(tokenizer_config_json, 64, "tokenizer_config.json");
+    const nlohmann::json config = tokenizer_config_json.empty()
+                                      ? nlohmann::json::object()
+                                      : parse_json(tokenizer_config_json, "tokenizer_config.json",
+                                                   {.repeated = RepeatedNames::last});
     NAUTILE_CHECK(config.is_object(), "expected an object, found {}", config.type_name());
     read_special(config, parts);
     parts.bos = find_added(parts, config_token(config, "bos_token"));

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "text/json_limits.h"
+#include "base/json.h"
 #include "text/split_known.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_parts.h"
@@ -13,7 +13,6 @@ using Json = nlohmann::json;
 
 namespace {
 
-constexpr int kMaxDepth = 64;
 constexpr std::size_t kMaxSteps = 32;  // of a normalizer or pre-tokenizer
 
 // The member, or a null value where it is absent.
@@ -339,7 +338,8 @@ std::optional<TokenId> find_token(const TokenizerParts& parts,
 
 void read_config(std::string_view text, TokenizerParts& parts) {
   const Json config =
-      text.empty() ? Json::object() : parse_json_limited(text, kMaxDepth, "tokenizer_config.json");
+      text.empty() ? Json::object()
+                   : parse_json(text, "tokenizer_config.json", {.repeated = RepeatedNames::last});
   NAUTILE_CHECK(config.is_object(), "tokenizer_config.json: expected an object, found {}",
                 config.type_name());
   parts.bos = find_token(parts, config_token(config, "bos_token"));
@@ -404,7 +404,7 @@ AddedToken added_token_from_json(const Json& object, std::string_view where) {
 
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json,
                                std::string_view tokenizer_config_json) {
-  const Json root = parse_json_limited(tokenizer_json, kMaxDepth, "tokenizer.json");
+  const Json root = parse_json(tokenizer_json, "tokenizer.json", {.repeated = RepeatedNames::last});
   try {
     TokenizerParts parts = read_tokenizer(root);
     read_config(tokenizer_config_json, parts);

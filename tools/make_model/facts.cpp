@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "store/json.h"
+#include "base/json.h"
 
 namespace nautile::make_model {
 namespace {
@@ -144,7 +144,7 @@ std::optional<std::int64_t> Facts::leading_dense() const {
 
 Facts read_facts(const std::string& config_path) {
   Facts facts;
-  facts.config = store::parse_json(read_file(config_path), config_path);
+  facts.config = parse_json(read_file(config_path), config_path);
   if (!facts.config.is_object())
     fail(ErrorKind::bad_input, "{}: expected a JSON object", config_path);
   const Reader config(facts.config, config_path);

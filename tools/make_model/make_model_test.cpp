@@ -9,10 +9,10 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "make_model/gguf_output.h"
 #include "make_model/hf_output.h"
 #include "make_model/tensors.h"
-#include "store/json.h"
 #include "store/weight_claims.h"
 
 namespace nautile::make_model {

@@ -6,8 +6,8 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "store/hf_folder.h"
-#include "store/json.h"
 
 namespace nautile::make_model {
 namespace {
@@ -47,7 +47,7 @@ std::string detect_pre(const json& tokenizer) {
 }
 
 const json& member(const json& object, const char* name, const std::string& path) {
-  return store::json_member(object, name, path);
+  return json_member(object, name, path);
 }
 
 void put_token(Vocabulary& vocabulary, const std::string& text, std::int64_t id, TokenType type,
