@@ -52,7 +52,7 @@ TEST_P(Oracle, ExpertChoicesEqual) {
     ASSERT_TRUE(dump.has(prefix + "experts")) << prefix;
     const auto experts = dump.integers(prefix + "experts");
     const auto weights = dump.floats(prefix + "weights"), margin = dump.floats(prefix + "margin");
-    const std::size_t K = static_cast<std::size_t>(routing.per_token);
+    const std::size_t K = static_cast<std::size_t>(routing.per_token());
     for (std::size_t t = 0; t < margin.size(); ++t) {
       if (margin[t] <= 1e-5f) {
         ++left_out;
@@ -65,8 +65,8 @@ TEST_P(Oracle, ExpertChoicesEqual) {
                                   routing.chosen[k]);
         ASSERT_NE(at, experts.begin() + static_cast<std::ptrdiff_t>((t + 1) * K))
             << "layer " << layer << " token " << t;
-        EXPECT_NEAR(weights[static_cast<std::size_t>(at - experts.begin())], routing.weights[k],
-                    2e-5f * std::max(1.0f, weights[k]));
+        EXPECT_NEAR(weights[static_cast<std::size_t>(at - experts.begin())],
+                    routing.weights.data[k], 2e-5f * std::max(1.0f, weights[k]));
       }
     }
     ++layers;
@@ -134,8 +134,9 @@ TEST_P(Oracle, PredictionModuleEqualsTheTwin) {
     next_starts.push_back(static_cast<std::int32_t>(next.size()));
   }
   const Tensor hidden{rows.data(), {static_cast<std::int64_t>(next.size()), normed.cols()}};
-  const Tensor logits =
-      runner.model.mtp_logits(ctx, 0, hidden, {next, next_positions, next_starts, nullptr});
+  const Tensor logits = ops::linear(
+      ctx, runner.model.mtp_hidden(ctx, 0, hidden, {next, next_positions, next_starts, nullptr}),
+      runner.model.head());
   const Distance d = measure({logits.data, logits.data + logits.elements()},
                              dump.floats("f32.mtp.logits"), runner.model.config().vocabulary);
   std::printf("%-26s MTP: relative %.2g KL %.2g\n", GetParam().c_str(), d.relative, d.kl);

@@ -190,30 +190,70 @@ MlaChoice choose_mla_form(const AttentionConfig& a, MlaForm wanted, std::int64_t
   return choice;
 }
 
-Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeights& w, Tensor x,
-                   const Batch& batch, int layer) {
+namespace {
+
+// Queries [T, H·(N+R)] and what is cached [T, C+R], both rotated, the latter as the cache's format
+// gives it back.
+struct MlaInputs {
+  Tensor q, latent, rope_key;
+};
+
+MlaInputs mla_inputs(Context& ctx, const AttentionContext& context, const MlaWeights& w, Tensor x,
+                     const Batch& batch, Format kv_format) {
   const AttentionConfig& a = context.config;
   Tensor q, kv;
   if (a.query_rank > 0) {
     const std::vector<Tensor> down =
         ops::linears(ctx, x, {{w.query_down.weight}, {w.kv_down.weight}});
     kv = down[1];
-    q = ops::linear(ctx, ops::rms_norm(ctx, down[0], w.query_norm.floats(), a.latent_eps),
+    q = ops::linear(ctx, ops::rms_norm(ctx, down[0], w.query_norm.vector(), a.latent_eps),
                     w.query_up.weight);
   } else {
     const std::vector<Tensor> both = ops::linears(ctx, x, {{w.query.weight}, {w.kv_down.weight}});
     q = both[0];
     kv = both[1];
   }
-  ops::rms_norm_columns(ctx, kv, 0, a.kv_rank, w.kv_norm.floats(), a.latent_eps);
-  ops::rope(ctx, kv, a.kv_rank, a.rope_dims, 1, batch.positions, context.rope);
-  ops::rope(ctx, q, a.plain_dims, a.key_dims(), a.heads, batch.positions, context.rope);
+  ops::Halves half = ops::split(ctx, kv, a.kv_rank);
+  half.left = ops::rms_norm(ctx, half.left, w.kv_norm.vector(), a.latent_eps);
+  half.right = ops::rope(ctx, half.right, 0, a.rope_dims, 1, batch.positions, context.rope);
+  if (kv_format != Format::f32) {
+    half = ops::split(ctx, ops::round_to(ctx, ops::join(ctx, half.left, half.right), kv_format),
+                      a.kv_rank);
+  }
+  q = ops::rope(ctx, q, a.plain_dims, a.key_dims(), a.heads, batch.positions, context.rope);
+  return {q, half.left, half.right};
+}
 
-  const LayerKv cache = layer_kv(ctx, batch, layer, a.cached_values(), context.kv_format);
-  ctx.backend.store_rows(kv.data, index(kv.cols()), kv.rows(), kv.cols(), cache.format,
-                         cache.own.data());
+// The batch is its own past: keys and values of all its rows, expanded at once.
+Tensor mla_fresh(Context& ctx, const AttentionContext& context, const MlaWeights& w,
+                 const MlaInputs& in, const Batch& batch) {
+  const AttentionConfig& a = context.config;
+  return ops::attend_latent(ctx, in.q, ops::linear(ctx, in.latent, w.kv_up.weight), in.rope_key,
+                            {.query_heads = a.heads,
+                             .kv_heads = a.heads,
+                             .key_dims = a.key_dims(),
+                             .value_dims = a.value_dims,
+                             .scale = a.softmax_scale},
+                            batch.starts);
+}
 
-  Tensor mixed = make_tensor(ctx.scratch, {x.rows(), a.heads * a.value_dims});
+// Whether every span of a batch that is its own past is computed in expanded form.
+bool expands(const AttentionContext& context, const MlaWeights& w, const Batch& batch) {
+  if (batch.kv || !w.kv_up.present()) return false;
+  for (std::int64_t s = 0; s < batch.spans(); ++s) {
+    const std::int64_t count = batch.starts[index(s + 1)] - batch.starts[index(s)];
+    if (choose_mla_form(context.config, context.form, count, count).form != MlaForm::expanded)
+      return false;
+  }
+  return true;
+}
+
+// Over cached rows, each span in the form its cost asks for.
+Tensor mla_cached(Context& ctx, const AttentionContext& context, const MlaWeights& w,
+                  const MlaInputs& in, const LayerKv& cache, const Batch& batch) {
+  const AttentionConfig& a = context.config;
+  const Tensor q = in.q;
+  Tensor mixed = make_tensor(ctx.scratch, {q.rows(), a.heads * a.value_dims});
   const HeadWeights heads{a, w};
   std::vector<QuerySpan> absorbed;
   for (std::int64_t s = 0; s < batch.spans(); ++s) {
@@ -241,26 +281,36 @@ Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeigh
                     Tensor{mixed.row(first), {rows, mixed.cols()}});
     begin = end;
   }
-  return ops::linear(ctx, mixed, w.output.weight);
+  return mixed;
 }
 
-Tensor grouped_forward(Context& ctx, const AttentionContext& context, const GroupedWeights& w,
-                       float eps, Tensor x, const Batch& batch, int layer) {
-  const AttentionConfig& a = context.config;
-  const std::vector<Tensor> qkv = ops::linears(ctx, x,
-                                               {{w.query.weight, w.query_bias.floats()},
-                                                {w.key.weight, w.key_bias.floats()},
-                                                {w.value.weight, w.value_bias.floats()}});
-  Tensor q = qkv[0], k = qkv[1], v = qkv[2];
-  if (a.head_norm == AttentionConfig::HeadNorm::yes) {
-    Tensor q_heads{q.data, {q.rows() * a.heads, a.rope_dims}},
-        k_heads{k.data, {k.rows() * a.kv_heads, a.rope_dims}};
-    ops::rms_norm_columns(ctx, q_heads, 0, a.rope_dims, w.query_head_norm.floats(), eps);
-    ops::rms_norm_columns(ctx, k_heads, 0, a.rope_dims, w.key_head_norm.floats(), eps);
-  }
-  ops::rope(ctx, q, 0, a.rope_dims, a.heads, batch.positions, context.rope);
-  ops::rope(ctx, k, 0, a.rope_dims, a.kv_heads, batch.positions, context.rope);
+}  // namespace
 
+Tensor mla_forward(Context& ctx, const AttentionContext& context, const MlaWeights& w, Tensor x,
+                   const Batch& batch, int layer) {
+  const AttentionConfig& a = context.config;
+  if (expands(context, w, batch)) {
+    const MlaInputs in = mla_inputs(ctx, context, w, x, batch, context.kv_format);
+    return ops::linear(ctx, mla_fresh(ctx, context, w, in, batch), w.output.weight);
+  }
+  NAUTILE_CHECK(!ctx.tape,
+                "training needs MLA's expanded form and a fused kv_b_proj; this checkpoint or run "
+                "has absorbed or split key and value weights");
+  // Rounding is the cache's: rows are stored in its format and read back from it.
+  const MlaInputs in = mla_inputs(ctx, context, w, x, batch, Format::f32);
+  const Tensor kv = ops::join(ctx, in.latent, in.rope_key);
+  const LayerKv cache = layer_kv(ctx, batch, layer, a.cached_values(), context.kv_format);
+  ctx.backend.store_rows(kv.data, index(kv.cols()), kv.rows(), kv.cols(), cache.format,
+                         cache.own.data());
+  return ops::linear(ctx, mla_cached(ctx, context, w, in, cache, batch), w.output.weight);
+}
+
+namespace {
+
+// Over cached rows: a token's keys, then its values.
+Tensor grouped_cached(Context& ctx, const AttentionContext& context, Tensor q, Tensor k, Tensor v,
+                      const Batch& batch, int layer) {
+  const AttentionConfig& a = context.config;
   LayerKv cache = layer_kv(ctx, batch, layer, a.cached_values(), context.kv_format);
   const std::size_t key_bytes = row_bytes(cache.format, index(k.cols()));
   ctx.backend.store_rows(k.data, index(k.cols()), k.rows(), k.cols(), cache.format,
@@ -275,7 +325,7 @@ Tensor grouped_forward(Context& ctx, const AttentionContext& context, const Grou
     spans.back().values.layer_offset += key_bytes;
     if (spans.back().count == 0) spans.pop_back();
   }
-  Tensor mixed = make_tensor(ctx.scratch, {x.rows(), a.heads * a.value_dims});
+  Tensor mixed = make_tensor(ctx.scratch, {q.rows(), a.heads * a.value_dims});
   const AttendShape shape{.query_heads = a.heads,
                           .kv_heads = a.kv_heads,
                           .key_dims = a.rope_dims,
@@ -286,6 +336,45 @@ Tensor grouped_forward(Context& ctx, const AttentionContext& context, const Grou
                           .value_head_bytes = row_bytes(cache.format, index(a.value_dims)),
                           .scale = a.softmax_scale};
   ctx.backend.attend(q.data, spans, shape, mixed.data);
+  return mixed;
+}
+
+// Heads of x [T, H·R], each normalized.
+Tensor norm_heads(Context& ctx, Tensor x, std::int64_t dims, Vector gain, float eps) {
+  Tensor heads{x.data, {x.elements() / dims, dims}, x.id};
+  heads = ops::rms_norm(ctx, heads, gain, eps);
+  return Tensor{heads.data, x.shape, heads.id};
+}
+
+}  // namespace
+
+Tensor grouped_forward(Context& ctx, const AttentionContext& context, const GroupedWeights& w,
+                       float eps, Tensor x, const Batch& batch, int layer) {
+  const AttentionConfig& a = context.config;
+  const std::vector<Tensor> qkv = ops::linears(ctx, x,
+                                               {{w.query.weight, w.query_bias.vector()},
+                                                {w.key.weight, w.key_bias.vector()},
+                                                {w.value.weight, w.value_bias.vector()}});
+  Tensor q = qkv[0], k = qkv[1], v = qkv[2];
+  if (a.head_norm == AttentionConfig::HeadNorm::yes) {
+    q = norm_heads(ctx, q, a.rope_dims, w.query_head_norm.vector(), eps);
+    k = norm_heads(ctx, k, a.rope_dims, w.key_head_norm.vector(), eps);
+  }
+  q = ops::rope(ctx, q, 0, a.rope_dims, a.heads, batch.positions, context.rope);
+  k = ops::rope(ctx, k, 0, a.rope_dims, a.kv_heads, batch.positions, context.rope);
+  Tensor mixed;
+  if (batch.kv) {
+    mixed = grouped_cached(ctx, context, q, k, v, batch, layer);
+  } else {
+    mixed = ops::attend_grouped(ctx, q, ops::round_to(ctx, k, context.kv_format),
+                                ops::round_to(ctx, v, context.kv_format),
+                                {.query_heads = a.heads,
+                                 .kv_heads = a.kv_heads,
+                                 .key_dims = a.rope_dims,
+                                 .value_dims = a.value_dims,
+                                 .scale = a.softmax_scale},
+                                batch.starts);
+  }
   return ops::linear(ctx, mixed, w.output.weight);
 }
 

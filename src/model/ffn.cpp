@@ -3,33 +3,24 @@
 namespace nautile {
 namespace {
 
-std::size_t index(std::int64_t i) {
-  return static_cast<std::size_t>(i);
-}
-
-// One product per expert that has rows. `pick` chooses the expert's weight.
+// Every expert that has rows, on its rows. `pick` chooses the expert's weight.
 template <class Pick>
-void add_products(std::vector<Product>& list, const MoeWeights& w, const ops::Dispatched& d,
-                  Tensor x, Tensor y, Pick pick) {
+void add_experts(std::vector<ops::LinearPart>& parts, const MoeWeights& w, const ops::Dispatched& d,
+                 Tensor x, std::size_t result, Pick pick) {
   for (std::size_t e = 0; e < w.experts.size(); ++e) {
     const std::int64_t begin = d.begin[e], count = d.begin[e + 1] - begin;
-    if (count == 0) continue;
-    list.push_back({.w = matrix(pick(w.experts[e])),
-                    .x = x.row(begin),
-                    .x_stride = index(x.cols()),
-                    .m = count,
-                    .y = y.row(begin),
-                    .y_stride = index(y.cols())});
+    if (count > 0) parts.push_back({x, pick(w.experts[e]).weight, begin, count, result});
   }
 }
 
-Product product(const Weight& w, Tensor x, Tensor y) {
-  return {.w = matrix(w),
-          .x = x.data,
-          .x_stride = index(x.cols()),
-          .m = x.rows(),
-          .y = y.data,
-          .y_stride = index(y.cols())};
+// Tells `watch` of the balance loss and joins it to the objective.
+Tensor balanced(Context& ctx, const MoeConfig& config, const MoeTraining& training, Tensor x,
+                Tensor scores, int layer) {
+  if (training.balance_alpha == 0 || training.rows.empty()) return x;
+  const Tensor loss = ops::scale(ctx, ops::balance_loss(ctx, scores, config.route, training.rows),
+                                 training.balance_alpha);
+  if (training.watch && *training.watch && !ctx.replaying()) (*training.watch)(layer, loss.data[0]);
+  return ops::attach_loss(ctx, x, loss);
 }
 
 }  // namespace
@@ -40,45 +31,43 @@ Tensor dense_forward(Context& ctx, const FfnWeights& w, Tensor x) {
 }
 
 Tensor moe_forward(Context& ctx, const MoeConfig& config, const MoeWeights& w, Tensor x, int layer,
-                   const RoutingWatch& watch) {
-  const ops::Routing routing = ops::route(ctx, ops::linear_exact(ctx, x, w.router.weight),
-                                          w.router_bias.floats(), config.route);
-  if (watch) watch(layer, routing);
+                   const RoutingWatch& watch, const MoeTraining& training) {
+  const Tensor scores = ops::linear_exact(ctx, x, w.router.weight);
+  const ops::Routing routing = ops::route(ctx, scores, w.router_bias.floats(), config.route);
+  if (watch && !ctx.replaying()) watch(layer, routing);
+  x = balanced(ctx, config, training, x, scores, layer);
   const ops::Dispatched d = ops::dispatch(ctx, x, routing, config.route.experts);
   const std::int64_t copies = d.rows.rows();
-  Tensor gate = make_tensor(ctx.scratch, {copies, config.width}),
-         up = make_tensor(ctx.scratch, {copies, config.width});
-  Tensor rows = make_tensor(ctx.scratch, {copies, x.cols()}),
-         out = make_tensor(ctx.scratch, x.shape);
   const bool has_shared = config.shared_width > 0;
-  Tensor shared_gate{}, shared_up{};
 
   // All experts and the shared one in two passes: gate and up, then down.
-  std::vector<Product> products;
-  add_products(products, w, d, d.rows, gate,
-               [](const FfnWeights& e) -> const Weight& { return e.gate.weight; });
-  add_products(products, w, d, d.rows, up,
-               [](const FfnWeights& e) -> const Weight& { return e.up.weight; });
+  std::vector<ops::LinearPart> parts;
+  std::vector<Shape> shapes{{copies, config.width}, {copies, config.width}};
+  add_experts(parts, w, d, d.rows, 0, [](const FfnWeights& e) -> const Slot& { return e.gate; });
+  add_experts(parts, w, d, d.rows, 1, [](const FfnWeights& e) -> const Slot& { return e.up; });
   if (has_shared) {
-    shared_gate = make_tensor(ctx.scratch, {x.rows(), config.shared_width});
-    shared_up = make_tensor(ctx.scratch, {x.rows(), config.shared_width});
-    products.push_back(product(w.shared.gate.weight, x, shared_gate));
-    products.push_back(product(w.shared.up.weight, x, shared_up));
+    shapes.insert(shapes.end(), 2, Shape{x.rows(), config.shared_width});
+    parts.push_back({x, w.shared.gate.weight, 0, x.rows(), 2});
+    parts.push_back({x, w.shared.up.weight, 0, x.rows(), 3});
   }
-  ctx.backend.products(products, std::nullopt);
-  const Tensor hidden = ops::silu_mul(ctx, gate, up);
-  products.clear();
-  add_products(products, w, d, hidden, rows,
-               [](const FfnWeights& e) -> const Weight& { return e.down.weight; });
+  const std::vector<Tensor> up = ops::grouped_linear(ctx, parts, shapes);
+  parts.clear();
+  shapes.assign(1, Shape{copies, x.cols()});
+  add_experts(parts, w, d, ops::silu_mul(ctx, up[0], up[1]), 0,
+              [](const FfnWeights& e) -> const Slot& { return e.down; });
   if (has_shared) {
-    products.push_back(
-        product(w.shared.down.weight, ops::silu_mul(ctx, shared_gate, shared_up), out));
+    shapes.push_back(x.shape);
+    parts.push_back({ops::silu_mul(ctx, up[2], up[3]), w.shared.down.weight, 0, x.rows(), 1});
+  }
+  const std::vector<Tensor> down = ops::grouped_linear(ctx, parts, shapes);
+  Tensor out;
+  if (has_shared) {
+    out = down[1];
   } else {
+    out = make_tensor(ctx.scratch, x.shape);
     std::fill(out.data, out.data + out.elements(), 0.0f);
   }
-  ctx.backend.products(products, std::nullopt);
-  ops::combine(ctx, rows, d, routing, out);
-  return out;
+  return ops::combine(ctx, down[0], d, routing, out);
 }
 
 }  // namespace nautile

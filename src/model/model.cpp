@@ -13,15 +13,16 @@ Model::Model(ModelConfig config, ModelWeights weights, const ModelOptions& optio
 Tensor Model::block(Context& ctx, const BlockWeights& w, Tensor x, const Batch& batch, int layer,
                     const ModelWatch& watch) const {
   const AttentionContext attention{config_.attention, rope_, options_.mla, options_.kv_format};
-  const Tensor normed = ops::rms_norm(ctx, x, w.attention_norm.floats(), config_.norm_eps);
+  const Tensor normed = ops::rms_norm(ctx, x, w.attention_norm.vector(), config_.norm_eps);
   x = ops::add(
       ctx, x,
       config_.attention.kind == AttentionKind::mla
           ? mla_forward(ctx, attention, w.mla, normed, batch, layer)
           : grouped_forward(ctx, attention, w.grouped, config_.norm_eps, normed, batch, layer));
-  const Tensor ffn_in = ops::rms_norm(ctx, x, w.ffn_norm.floats(), config_.norm_eps);
+  const Tensor ffn_in = ops::rms_norm(ctx, x, w.ffn_norm.vector(), config_.norm_eps);
   return ops::add(ctx, x,
-                  w.is_moe ? moe_forward(ctx, config_.moe, w.moe, ffn_in, layer, watch.routing)
+                  w.is_moe ? moe_forward(ctx, config_.moe, w.moe, ffn_in, layer, watch.routing,
+                                         {options_.balance_alpha, batch.packed, &watch.balance})
                            : dense_forward(ctx, w.dense, ffn_in));
 }
 
@@ -29,14 +30,16 @@ Tensor Model::hidden(Context& ctx, const Batch& batch, const ModelWatch& watch) 
   Tensor x = ops::embed(ctx, weights_.embedding.weight, batch.tokens);
   for (int layer = 0; layer < config_.layers; ++layer) {
     const BlockWeights& w = weights_.blocks[static_cast<std::size_t>(layer)];
-    x = ops::recompute(ctx, x, [&](Tensor in) { return block(ctx, w, in, batch, layer, watch); });
+    x = ops::recompute(ctx, x, [this, &w, batch, layer, watch](Context& inner, Tensor in) {
+      return block(inner, w, in, batch, layer, watch);
+    });
     if (watch.block) watch.block(layer, x);
   }
   return x;
 }
 
 Tensor Model::final_norm(Context& ctx, Tensor hidden) const {
-  return ops::rms_norm(ctx, hidden, weights_.output_norm.floats(), config_.norm_eps);
+  return ops::rms_norm(ctx, hidden, weights_.output_norm.vector(), config_.norm_eps);
 }
 
 const Weight& Model::head() const {
@@ -47,23 +50,20 @@ Tensor Model::logits(Context& ctx, Tensor hidden) const {
   return ops::linear(ctx, final_norm(ctx, hidden), head());
 }
 
-Tensor Model::mtp_logits(Context& ctx, std::size_t index, Tensor normed_hidden,
-                         const Batch& next) const {
+Tensor Model::mtp_hidden(Context& ctx, std::size_t index, Tensor normed_hidden, const Batch& next,
+                         const ModelWatch& watch) const {
   const MtpWeights& w = weights_.mtp[index];
-  const std::int64_t D = config_.width;
   const Tensor embedded =
       ops::rms_norm(ctx, ops::embed(ctx, weights_.embedding.weight, next.tokens),
-                    w.embedding_norm.floats(), config_.norm_eps);
-  const Tensor hidden = ops::rms_norm(ctx, normed_hidden, w.hidden_norm.floats(), config_.norm_eps);
+                    w.embedding_norm.vector(), config_.norm_eps);
+  const Tensor hidden = ops::rms_norm(ctx, normed_hidden, w.hidden_norm.vector(), config_.norm_eps);
   // Released checkpoints join [embedding ; hidden], the opposite of the report's formula.
-  Tensor joined = make_tensor(ctx.scratch, {embedded.rows(), 2 * D});
-  for (std::int64_t t = 0; t < joined.rows(); ++t) {
-    std::copy_n(embedded.row(t), D, joined.row(t));
-    std::copy_n(hidden.row(t), D, joined.row(t) + D);
-  }
+  Tensor x = ops::linear(ctx, ops::join(ctx, embedded, hidden), w.join.weight);
   const int layer = config_.layers + static_cast<int>(index);
-  const Tensor x = block(ctx, w.block, ops::linear(ctx, joined, w.join.weight), next, layer, {});
-  return ops::linear(ctx, ops::rms_norm(ctx, x, w.output_norm.floats(), config_.norm_eps), head());
+  x = ops::recompute(ctx, x, [this, &w, next, layer, watch](Context& inner, Tensor in) {
+    return block(inner, w.block, in, next, layer, watch);
+  });
+  return ops::rms_norm(ctx, x, w.output_norm.vector(), config_.norm_eps);
 }
 
 }  // namespace nautile

@@ -15,12 +15,14 @@ struct ModelOptions {
   std::int64_t context = 0;  // positions the rope table is made for; 0: the model's own
   MlaForm mla = MlaForm::by_cost;
   Format kv_format = Format::bf16;  // of fresh rows; pages bring their own
+  float balance_alpha = 0;          // training: weight of the sequence-wise balance loss
 };
 
 // What tests and tools may look at while a batch runs.
 struct ModelWatch {
   std::function<void(int layer, Tensor hidden)> block;  // [T, D] after each block
   RoutingWatch routing;
+  BalanceWatch balance;  // the balance loss of a layer, already weighted
 };
 
 class Model {
@@ -37,15 +39,16 @@ class Model {
   // Logits of the given rows of hidden -> [n, W]
   Tensor logits(Context& ctx, Tensor hidden) const;
   // Module `index`: hidden [T, D] of the main model after its final norm and the tokens one further
-  // on -> logits [T, W] of the tokens two further on. Layer L + index of the batch's pages is its
-  // own.
-  Tensor mtp_logits(Context& ctx, std::size_t index, Tensor normed_hidden, const Batch& next) const;
+  // on -> normed hidden states [T, D] whose head() product predicts the tokens two further on.
+  // Layer L + index of the batch's pages is its own.
+  Tensor mtp_hidden(Context& ctx, std::size_t index, Tensor normed_hidden, const Batch& next,
+                    const ModelWatch& watch = {}) const;
   Tensor final_norm(Context& ctx, Tensor hidden) const;
+  const Weight& head() const;  // [W, D], the embedding's where they are tied
 
  private:
   Tensor block(Context& ctx, const BlockWeights& w, Tensor x, const Batch& batch, int layer,
                const ModelWatch& watch) const;
-  const Weight& head() const;
 
   ModelConfig config_;
   ModelWeights weights_;

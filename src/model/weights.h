@@ -23,6 +23,7 @@ struct Slot {
 
   bool present() const { return weight.present(); }
   const float* floats() const { return values.empty() ? nullptr : values.data(); }
+  Vector vector() const { return {floats(), weight.param}; }
 };
 
 // What visit() tells of a weight. Names are canonical: "layers.3.attention.query_down".

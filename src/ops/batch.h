@@ -27,6 +27,8 @@ struct Batch {
   std::span<const std::int32_t> positions;  // [T]
   std::span<const std::int32_t> starts;     // [S+1], ascending, 0 … T
   const KvView* kv = nullptr;
+  // Training: bounds of packed rows [B+1], the unit of the balance loss; empty elsewhere.
+  std::span<const std::int32_t> packed{};
 
   std::int64_t rows() const { return static_cast<std::int64_t>(tokens.size()); }
   std::int64_t spans() const { return static_cast<std::int64_t>(starts.size()) - 1; }

@@ -2,14 +2,21 @@
 #pragma once
 
 #include "backend/backend.h"
+#include "backend/gradient_backend.h"
+#include "ops/tape.h"
 #include "tensor/arena.h"
 
 namespace nautile {
 
-// Results of ops are allocated in `scratch` and live until the caller's scope on it closes.
+// Results of ops are allocated in `scratch` and live until the caller's scope on it closes. With a
+// tape, ops record how gradients flow back; without one they are the same forward pass.
 struct Context {
   Backend& backend;
   Arena& scratch;
+  Tape* tape = nullptr;
+
+  // Whether a block is computed for the second time, on the way back: nobody is to be told twice.
+  bool replaying() const { return tape && tape->replay() == Tape::Replay::yes; }
 };
 
 }  // namespace nautile

@@ -1,11 +1,12 @@
-// ops.h — the operations a model is written in: they check shapes, then make one call downstairs.
+// ops.h — the operations a model is written in: they check shapes, make one call downstairs, and
+// with a tape note how gradients flow back.
 //
 // Shapes in legend letters (DESIGN.md): T tokens, D width, H heads, E experts, K chosen experts.
 // All results are F32 in ctx.scratch. A shape that does not fit throws Error(bad_input).
 #pragma once
 
-#include <algorithm>
-#include <initializer_list>
+#include <functional>
+#include <span>
 #include <vector>
 
 #include "base/error.h"
@@ -16,10 +17,11 @@ namespace nautile::ops {
 // Rows of the table for tokens -> [T, D]. A token outside the table is an error.
 Tensor embed(Context& ctx, const Weight& table, std::span<const std::int32_t> tokens);
 
-// x [T, in], weight [out, in], bias [out] or null -> [T, out]
+// x [T, in], weight [out, in], bias [out] or null -> [T, out]. Weights of a quantized format give
+// gradients to x and refuse one of their own.
 struct LinearWeight {
   const Weight& weight;
-  const float* bias = nullptr;
+  Vector bias = {};
 };
 Tensor linear(Context& ctx, Tensor x, const Weight& weight);
 // Several weights on one x in one pass over it, results in order.
@@ -27,11 +29,20 @@ std::vector<Tensor> linears(Context& ctx, Tensor x, std::initializer_list<Linear
 // In F32 whatever the format: for routers, whose choices must not hang on rounding.
 Tensor linear_exact(Context& ctx, Tensor x, const Weight& weight);
 
+// Rows [begin, begin + count) of x times a weight, into the same rows of result `result`.
+struct LinearPart {
+  Tensor x;
+  const Weight& weight;
+  std::int64_t begin = 0, count = 0;
+  std::size_t result = 0;
+  const float* bias = nullptr;  // its gradient is the caller's
+};
+// All parts in one pass: experts and what goes beside them. The parts of a result cover its rows.
+std::vector<Tensor> grouped_linear(Context& ctx, std::span<const LinearPart> parts,
+                                   std::span<const Shape> results);
+
 // x [T, D], gain [D] -> [T, D], normalized by the root of the mean square
-Tensor rms_norm(Context& ctx, Tensor x, const float* gain, float eps);
-// In place on `width` columns from `column` of each row.
-void rms_norm_columns(Context& ctx, Tensor x, std::int64_t column, std::int64_t width,
-                      const float* gain, float eps);
+Tensor rms_norm(Context& ctx, Tensor x, Vector gain, float eps);
 
 // Angles of rotary embedding: cos, sin [positions, half].
 struct RopeTable {
@@ -41,20 +52,48 @@ struct RopeTable {
 
   std::int64_t positions() const { return half ? static_cast<std::int64_t>(cos.size()) / half : 0; }
 };
-// In place on heads of x [T, …]: head h's rotary part starts at column + h·head_width.
-void rope(Context& ctx, Tensor x, std::int64_t column, std::int64_t head_width, std::int64_t heads,
-          std::span<const std::int32_t> positions, const RopeTable& table);
+// Uses x up: it is rotated where it lies, and returned. Rotates heads of x [T, …]: head h's rotary
+// part starts at column + h·head_width.
+Tensor rope(Context& ctx, Tensor x, std::int64_t column, std::int64_t head_width,
+            std::int64_t heads, std::span<const std::int32_t> positions, const RopeTable& table);
+
+// x [T, A + B] -> [T, A], [T, B]
+struct Halves {
+  Tensor left, right;
+};
+Halves split(Context& ctx, Tensor x, std::int64_t left);
+// [T, A], [T, B] -> [T, A + B]
+Tensor join(Context& ctx, Tensor left, Tensor right);
+// Rows of x named by `index`, which ascends -> [n, D]
+Tensor take_rows(Context& ctx, Tensor x, std::span<const std::int32_t> index);
+
+// x as a row of `format` gives it back; its gradient passes through unchanged.
+Tensor round_to(Context& ctx, Tensor x, Format format);
 
 // silu(gate)·up, all [T, F]
 Tensor silu_mul(Context& ctx, Tensor gate, Tensor up);
-// a + b, all [T, D]
+// a + b, of one shape
 Tensor add(Context& ctx, Tensor a, Tensor b);
+// factor·x
+Tensor scale(Context& ctx, Tensor x, float factor);
+
+// Attention of a batch that is its own past, causal inside each span of `starts` [S+1].
+struct AttendDims {
+  int query_heads = 0, kv_heads = 0, key_dims = 0, value_dims = 0;
+  float scale = 1;
+};
+// MLA, expanded: q [T, H·(N+R)], kv [T, H·(N+V)], rope_key [T, R] -> [T, H·V]. key_dims is N+R.
+Tensor attend_latent(Context& ctx, Tensor q, Tensor kv, Tensor rope_key, const AttendDims& dims,
+                     std::span<const std::int32_t> starts);
+// q [T, H·key_dims], k [T, Hkv·key_dims], v [T, Hkv·V] -> [T, H·V]
+Tensor attend_grouped(Context& ctx, Tensor q, Tensor k, Tensor v, const AttendDims& dims,
+                      std::span<const std::int32_t> starts);
 
 // Experts of each token. chosen [T, K] in descending order of selection, weights [T, K].
 struct Routing {
   std::span<std::int32_t> chosen;
-  std::span<float> weights;
-  int per_token = 0;  // K
+  Tensor weights;
+  int per_token() const { return static_cast<int>(weights.cols()); }
 };
 Routing route(Context& ctx, Tensor scores, const float* bias, const RouteRule& rule);
 
@@ -66,19 +105,32 @@ struct Dispatched {
   std::span<std::int32_t> slot;   // [T, K]
 };
 Dispatched dispatch(Context& ctx, Tensor x, const Routing& routing, int experts);
-// out[t] += Σ_k weights[t, k]·rows[slot[t, k]]
-void combine(Context& ctx, Tensor rows, const Dispatched& where, const Routing& routing,
-             Tensor out);
+// out[t] + Σ_k weights[t, k]·rows[slot[t, k]]. Uses `out` up: the sum is made where it lies.
+Tensor combine(Context& ctx, Tensor rows, const Dispatched& where, const Routing& routing,
+               Tensor out);
 
-// out = f(x), with only x and out left in memory: f's scratch is given back and the result is
-// written over x. Returns x.
-template <class F>
-Tensor recompute(Context& ctx, Tensor x, F&& f) {
-  Arena::Scope scope(ctx.scratch);
-  const Tensor y = f(x);
-  NAUTILE_ASSERT(y.shape == x.shape, "recompute: {} became {}", x.shape, y.shape);
-  std::copy(y.data, y.data + y.elements(), x.data);
-  return x;
-}
+// Sequence-wise balance loss (DeepSeek-V3 report eq. 17–20) of scores [T, E], the router's logits:
+// Σ_i f_i·P_i per packed row of `rows` [B+1], averaged over the rows -> [1]. f counts the K largest
+// scores without bias or groups and has no gradient.
+Tensor balance_loss(Context& ctx, Tensor scores, const RouteRule& rule,
+                    std::span<const std::int32_t> rows);
+// x as it is; `loss` [1] joins the objective, tape.attached_scale times.
+Tensor attach_loss(Context& ctx, Tensor x, Tensor loss);
+
+// log softmax(x·headᵀ) at the targets -> [n], in chunks of rows, so that no [n, W] is ever held.
+// x [n, D], head [W, D], targets [n]; a negative target gives 0 and no gradient.
+Tensor log_prob(Context& ctx, Tensor x, const Weight& head, std::span<const std::int32_t> targets);
+// Σ_i weights[i]·x[i] -> [1]
+Tensor weighted_sum(Context& ctx, Tensor x, std::span<const float> weights);
+// −Σ_i weights[i]·log_prob[i] / total -> [1]
+Tensor cross_entropy(Context& ctx, Tensor x, const Weight& head,
+                     std::span<const std::int32_t> targets, std::span<const float> weights,
+                     double total);
+
+// out = f(ctx, x), shaped like x, with f's scratch given back. Without a tape the result is written
+// over x. With one, f is computed again on the way back unless the tape keeps everything; f must be
+// the same function then, and what it refers to alive.
+using Block = std::function<Tensor(Context&, Tensor)>;
+Tensor recompute(Context& ctx, Tensor x, Block f);
 
 }  // namespace nautile::ops

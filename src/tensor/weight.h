@@ -28,6 +28,7 @@ struct Weight {
   const std::byte* data = nullptr;  // 1-byte aligned at worst: files align to 32 or less
   ScaleFormat scale_format = ScaleFormat::none;
   const std::byte* scales = nullptr;
+  std::uint32_t param = 0;  // the name of its gradient in training; 0: frozen
 
   bool present() const { return data != nullptr; }
   std::int64_t rows() const { return shape.rows(); }
@@ -35,6 +36,12 @@ struct Weight {
   std::size_t row_stride() const { return row_bytes(format, static_cast<std::size_t>(cols())); }
   std::size_t bytes() const { return static_cast<std::size_t>(rows()) * row_stride(); }
   std::size_t scale_bytes() const;  // 0 without scales
+};
+
+// A 1-D parameter as ops take it: a norm's gain, a bias. A view.
+struct Vector {
+  const float* data = nullptr;  // null: absent
+  std::uint32_t param = 0;      // as in Weight
 };
 
 inline std::size_t Weight::scale_bytes() const {
