@@ -59,6 +59,7 @@ class CpuBackend final : public Backend {
  private:
   friend class GemmRun;
   friend class AttentionRun;
+  friend class AttentionGradientRun;
   friend class CpuGradients;
 
   const kernels::Kernels& kernels_;

@@ -1,0 +1,263 @@
+// cpu_attention_gradient.cpp — gradients of attention within a batch, in blocks that are computed
+// again (FlashAttention-2, Dao 2023), in F32.
+//
+// A task is one key head of one span: it alone writes that head's dk and dv and its queries' dq, so
+// nothing is summed across threads but MLA's shared keys, whose parts per head are added in the end
+// in ascending order. A task walks blocks of kKeyBlock keys, and for each the tiles of as many
+// queries that see it, both cut by position inside the span, both ascending: every sum is one chain
+// in a fixed order. Memory is a few tiles for each thread, and the parts [heads, T, shared_dims].
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "backend/cpu_gradients.h"
+#include "base/error.h"
+
+namespace nautile {
+
+using kernels::kKeyBlock;
+using kernels::kPanelRows;
+
+class AttentionGradientRun {
+ public:
+  AttentionGradientRun(CpuBackend& backend, const FreshAttention& a, const float* out,
+                       const float* lse, const float* dout,
+                       const GradientBackend::AttentionGradients& g)
+      : backend_(backend),
+        kernels_(backend.kernels_),
+        a_(a),
+        out_(out),
+        lse_(lse),
+        dout_(dout),
+        g_(g),
+        d_(static_cast<std::size_t>(a.key_dims)),
+        v_(static_cast<std::size_t>(a.value_dims)),
+        shared_(a.shared_key ? static_cast<std::size_t>(a.shared_dims) : 0),
+        heads_(static_cast<std::size_t>(a.query_heads)),
+        tokens_(a.starts.empty() ? 0 : static_cast<std::size_t>(a.starts.back())) {}
+
+  void run() {
+    if (tokens_ == 0) return;
+    reserve_shared();
+    sum_products();
+    make_tasks();
+    backend_.pool_.run([this](int thread) {
+      const std::size_t at = static_cast<std::size_t>(thread);
+      if (shares_[at] == shares_[at + 1]) return;
+      const Buffers b = make_buffers(backend_.workspaces_[at]);
+      for (std::size_t i = shares_[at]; i < shares_[at + 1]; ++i) attend(tasks_[i], b);
+    });
+    if (shared_ > 0) sum_shared_keys();
+  }
+
+ private:
+  static constexpr std::size_t kTile = kKeyBlock;  // queries of one head
+
+  // One key head of one span of rows [first, first + count).
+  struct Task {
+    std::size_t first, count, head;
+  };
+
+  // Keys [first, first + count) of a task.
+  struct KeyBlock {
+    std::size_t first, count;
+  };
+
+  struct Buffers {
+    float *keys, *values;                  // [64, d], [64, v]: a block's rows
+    float *key_panels, *value_panels;      // the same, interleaved
+    float *dkeys, *dvalues;                // [64, d], [64, v]
+    float *queries, *douts;                // [64, d], [64, v]: a tile's rows
+    float *p, *ds, *p_turned, *ds_turned;  // [64, 64]: by query, and by key
+    float *lse, *delta, *ones;             // [64]
+    int* valid;                            // [64]
+  };
+
+  Buffers make_buffers(Workspace& workspace) const {
+    const std::size_t n = kTile, square = n * n;
+    float* at = reinterpret_cast<float*>(
+        workspace.reserve(sizeof(float) * (4 * n * (d_ + v_) + 4 * square + 4 * n + 16 * 16)));
+    const auto take = [&at](std::size_t floats) {
+      return std::exchange(at, at + (floats + 15) / 16 * 16);
+    };
+    Buffers b{};
+    b.keys = take(n * d_);
+    b.values = take(n * v_);
+    b.key_panels = take(n * d_);
+    b.value_panels = take(n * v_);
+    b.dkeys = take(n * d_);
+    b.dvalues = take(n * v_);
+    b.queries = take(n * d_);
+    b.douts = take(n * v_);
+    for (float** tile : {&b.p, &b.ds, &b.p_turned, &b.ds_turned}) *tile = take(square);
+    for (float** row : {&b.lse, &b.delta, &b.ones}) *row = take(n);
+    b.valid = reinterpret_cast<int*>(take(n));
+    std::fill(b.ones, b.ones + n, 1.0f);
+    return b;
+  }
+
+  // δ [T, heads] and the parts of dshared [key heads, T, shared_dims].
+  void reserve_shared() {
+    const std::size_t parts = shared_ * tokens_ * static_cast<std::size_t>(a_.kv_heads);
+    const std::size_t deltas = (tokens_ * heads_ + 15) / 16 * 16;
+    float* at =
+        reinterpret_cast<float*>(backend_.shared_.reserve((deltas + parts) * sizeof(float)));
+    delta_ = at;
+    parts_ = at + deltas;
+  }
+
+  // δ = out·dout of every query.
+  void sum_products() {
+    backend_.pool_.parallel_for(static_cast<std::int64_t>(tokens_ * heads_), 256,
+                                [&](std::int64_t begin, std::int64_t end, int) {
+                                  for (std::size_t i = static_cast<std::size_t>(begin);
+                                       i < static_cast<std::size_t>(end); ++i) {
+                                    delta_[i] = kernels_.gradients.dot(
+                                        out_ + i * v_, dout_ + i * v_, static_cast<int>(v_));
+                                  }
+                                });
+  }
+
+  void make_tasks() {
+    std::vector<double> cost;
+    double total = 0;
+    for (std::size_t s = 0; s + 1 < a_.starts.size(); ++s) {
+      const std::size_t first = static_cast<std::size_t>(a_.starts[s]),
+                        count = static_cast<std::size_t>(a_.starts[s + 1]) - first;
+      for (int head = 0; head < a_.kv_heads && count > 0; ++head) {
+        tasks_.push_back({first, count, static_cast<std::size_t>(head)});
+        cost.push_back(static_cast<double>(count) * static_cast<double>(count + 32));
+        total += cost.back();
+      }
+    }
+    const int threads = backend_.threads();
+    shares_.assign(static_cast<std::size_t>(threads) + 1, tasks_.size());
+    shares_[0] = 0;
+    double before = 0;
+    int next = 1;
+    for (std::size_t i = 0; i < tasks_.size(); ++i) {
+      while (next < threads && before + cost[i] / 2 >= total * next / threads)
+        shares_[static_cast<std::size_t>(next++)] = i;
+      before += cost[i];
+    }
+  }
+
+  void attend(const Task& task, const Buffers& b) const {
+    const std::size_t group = heads_ / static_cast<std::size_t>(a_.kv_heads);
+    for (std::size_t h = task.head * group; h < (task.head + 1) * group; ++h) {
+      for (std::size_t t = 0; t < task.count; ++t)
+        std::memset(g_.dq + ((task.first + t) * heads_ + h) * d_, 0, d_ * sizeof(float));
+    }
+    for (std::size_t first = 0; first < task.count; first += kKeyBlock) {
+      const KeyBlock block{first, std::min<std::size_t>(kKeyBlock, task.count - first)};
+      load_keys(task, block, b);
+      std::memset(b.dkeys, 0, block.count * d_ * sizeof(float));
+      std::memset(b.dvalues, 0, block.count * v_ * sizeof(float));
+      for (std::size_t tile = first; tile < task.count; tile += kTile) {
+        for (std::size_t h = task.head * group; h < (task.head + 1) * group; ++h)
+          step(task, block, h, tile, b);
+      }
+      store_keys(task, block, b);
+    }
+  }
+
+  // A block's keys and values as rows and as panels; shared dims come last in a key.
+  void load_keys(const Task& task, const KeyBlock& block, const Buffers& b) const {
+    const std::size_t own = d_ - shared_;
+    for (std::size_t j = 0; j < block.count; ++j) {
+      const std::size_t token = task.first + block.first + j;
+      std::memcpy(b.keys + j * d_, a_.k + token * a_.k_stride + task.head * a_.k_head,
+                  own * sizeof(float));
+      if (shared_ > 0) {
+        std::memcpy(b.keys + j * d_ + own, a_.shared_key + token * shared_,
+                    shared_ * sizeof(float));
+      }
+      std::memcpy(b.values + j * v_, a_.v + token * a_.v_stride + task.head * a_.v_head,
+                  v_ * sizeof(float));
+    }
+    for (std::size_t j = 0; j < block.count; j += kPanelRows) {
+      const int rows = static_cast<int>(std::min<std::size_t>(kPanelRows, block.count - j));
+      kernels_.panels.interleave_f32(b.keys + j * d_, d_, rows, a_.key_dims, b.key_panels + j * d_);
+      kernels_.panels.interleave_f32(b.values + j * v_, v_, rows, a_.value_dims,
+                                     b.value_panels + j * v_);
+    }
+  }
+
+  void store_keys(const Task& task, const KeyBlock& block, const Buffers& b) const {
+    const std::size_t own = d_ - shared_;
+    for (std::size_t j = 0; j < block.count; ++j) {
+      const std::size_t token = task.first + block.first + j;
+      std::memcpy(g_.dk + token * a_.k_stride + task.head * a_.k_head, b.dkeys + j * d_,
+                  own * sizeof(float));
+      if (shared_ > 0) {
+        std::memcpy(parts_ + (task.head * tokens_ + token) * shared_, b.dkeys + j * d_ + own,
+                    shared_ * sizeof(float));
+      }
+      std::memcpy(g_.dv + token * a_.v_stride + task.head * a_.v_head, b.dvalues + j * v_,
+                  v_ * sizeof(float));
+    }
+  }
+
+  // Queries [tile, tile + kTile) of one head against a block of keys.
+  void step(const Task& task, const KeyBlock& block, std::size_t head, std::size_t tile,
+            const Buffers& b) const {
+    const std::size_t rows = std::min(kTile, task.count - tile);
+    const int m = static_cast<int>(rows), keys = static_cast<int>(block.count);
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::size_t query = (task.first + tile + i) * heads_ + head;
+      std::memcpy(b.queries + i * d_, a_.q + query * d_, d_ * sizeof(float));
+      std::memcpy(b.douts + i * v_, dout_ + query * v_, v_ * sizeof(float));
+      b.lse[i] = lse_[query];
+      b.delta[i] = delta_[query];
+      b.valid[i] = static_cast<int>(std::min(block.count, tile + i + 1 - block.first));
+    }
+    const int panels = (keys + kPanelRows - 1) / kPanelRows;
+    std::memset(b.p, 0, rows * kKeyBlock * sizeof(float));
+    std::memset(b.ds, 0, rows * kKeyBlock * sizeof(float));
+    kernels_.panels.multiply_f32({b.queries, d_}, {b.key_panels, kPanelRows * d_},
+                                 {m, panels, a_.key_dims, kKeyBlock}, b.p);
+    kernels_.panels.multiply_f32({b.douts, v_}, {b.value_panels, kPanelRows * v_},
+                                 {m, panels, a_.value_dims, kKeyBlock}, b.ds);
+    kernels_.gradients.softmax_block(b.p, b.ds, kKeyBlock, m, b.valid, a_.scale, b.lse, b.delta);
+    kernels_.panels.transpose(b.p, kKeyBlock, m, keys, b.p_turned, kTile);
+    kernels_.panels.transpose(b.ds, kKeyBlock, m, keys, b.ds_turned, kTile);
+    const kernels::AttentionKernels& attention = kernels_.attention;
+    attention.mix(b.p_turned, kTile, keys, b.ones, b.douts, v_, m, a_.value_dims, b.dvalues, v_);
+    attention.mix(b.ds_turned, kTile, keys, b.ones, b.queries, d_, m, a_.key_dims, b.dkeys, d_);
+    attention.mix(b.ds, kKeyBlock, m, b.ones, b.keys, d_, keys, a_.key_dims,
+                  g_.dq + ((task.first + tile) * heads_ + head) * d_, heads_ * d_);
+  }
+
+  // dshared = Σ of the heads' parts, ascending.
+  void sum_shared_keys() const {
+    const std::size_t length = tokens_ * shared_;
+    backend_.pool_.parallel_for(
+        static_cast<std::int64_t>(tokens_), 64, [&](std::int64_t begin, std::int64_t end, int) {
+          const std::size_t first = static_cast<std::size_t>(begin) * shared_,
+                            count = static_cast<std::size_t>(end - begin) * shared_;
+          std::memcpy(g_.dshared + first, parts_ + first, count * sizeof(float));
+          for (std::size_t h = 1; h < static_cast<std::size_t>(a_.kv_heads); ++h) {
+            kernels_.rows.add(g_.dshared + first, parts_ + h * length + first,
+                              static_cast<int>(count), g_.dshared + first);
+          }
+        });
+  }
+
+  CpuBackend& backend_;
+  const kernels::Kernels& kernels_;
+  const FreshAttention& a_;
+  const float *out_, *lse_, *dout_;
+  GradientBackend::AttentionGradients g_;
+  std::size_t d_, v_, shared_, heads_, tokens_;
+  float *delta_ = nullptr, *parts_ = nullptr;
+  std::vector<Task> tasks_;
+  std::vector<std::size_t> shares_;
+};
+
+void CpuGradients::attend_fresh_gradient(const FreshAttention& a, const float* out,
+                                         const float* lse, const float* dout,
+                                         const AttentionGradients& g) {
+  AttentionGradientRun(backend_, a, out, lse, dout, g).run();
+}
+
+}  // namespace nautile
