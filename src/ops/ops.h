@@ -128,8 +128,9 @@ Tensor cross_entropy(Context& ctx, Tensor x, const Weight& head,
                      double total);
 
 // out = f(ctx, x), shaped like x, with f's scratch given back. Without a tape the result is written
-// over x. With one, f is computed again on the way back unless the tape keeps everything; f must be
-// the same function then, and what it refers to alive.
+// over x. With one, f is computed again on the way back unless the tape keeps everything: f must be
+// the same function then, what it refers to alive, its only value with a gradient x, and x not used
+// up.
 using Block = std::function<Tensor(Context&, Tensor)>;
 Tensor recompute(Context& ctx, Tensor x, Block f);
 
