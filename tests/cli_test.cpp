@@ -11,6 +11,7 @@
 #include <string>
 
 #include "store/gguf_writer.h"
+#include "tests/chat_model.h"
 
 namespace {
 
@@ -39,15 +40,34 @@ class Cli : public ::testing::Test {
 
   // A shell command line after the program's name; the cache is empty and no network is asked.
   Result run(const std::string& arguments, const std::string& environment = "") {
-    const fs::path out = folder_ / "out", err = folder_ / "err";
+    const fs::path out = folder_ / "out";
+    Result result = run_into("'" + out.string() + "'", arguments, environment);
+    result.out = read_whole(out);
+    return result;
+  }
+
+  // The same with standard output going to where the shell's redirection `>TARGET` leads.
+  Result run_into(const std::string& target, const std::string& arguments,
+                  const std::string& environment = "") {
+    const fs::path err = folder_ / "err";
     const std::string command =
         "env -u NAUTILE_MODEL -u NAUTILE_ISA -u NAUTILE_THREADS XDG_CACHE_HOME='" +
         (folder_ / "cache").string() + "' NAUTILE_MIRROR=/nonexistent/mirror.gguf " + environment +
-        " " + NAUTILE_BINARY + " " + arguments + " </dev/null >'" + out.string() + "' 2>'" +
-        err.string() + "'";
+        " " + NAUTILE_BINARY + " " + arguments + " </dev/null 2>'" + err.string() + "' >" + target;
     const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_whole(out),
-            read_whole(err)};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), "", read_whole(err)};
+  }
+
+  // With standard output a pipe whose reader has gone before the first byte.
+  Result run_unread(const std::string& arguments) {
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    close(ends[0]);
+    EXPECT_EQ(dup2(ends[1], kUnreadPipe), kUnreadPipe);
+    close(ends[1]);
+    const Result result = run_into("&" + std::to_string(kUnreadPipe), arguments);
+    close(kUnreadPipe);
+    return result;
   }
 
   fs::path write(const std::string& name, const std::string& content) {
@@ -57,6 +77,7 @@ class Cli : public ::testing::Test {
     return path;
   }
 
+  static constexpr int kUnreadPipe = 9;  // one digit, as shells want it
   fs::path folder_;
 };
 
@@ -276,6 +297,56 @@ TEST_F(Cli, ManualPageNamesEveryVerb) {
     EXPECT_SAYS(page.out, std::string(".SS nautile ") + verb);
   }
   EXPECT_SAYS(page.out, "EXIT STATUS");
+}
+
+// The end of the reader is no fault: nothing is said, and the code is what SIGPIPE gives a filter.
+TEST_F(Cli, AClosedPipeEndsEveryVerbSilently) {
+  const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "' ";
+  const std::string text = " '" + write("text.txt", std::string(500, 'x')).string() + "' ";
+  const std::string answer = nautile::test::answer_only(nautile::test::letter_token('a'));
+  for (const std::string& arguments :
+       {std::string("help"), std::string("help chat"), std::string("--help"),
+        std::string("--version"), std::string("man"), std::string("completion bash"),
+        std::string("doctor --quick"), std::string("doctor --quick --json"), "inspect" + model,
+        "inspect --json --tensors" + model, "tokenize --ids hello" + model,
+        "tokenize --json hello" + model, "eval perplexity" + text + model,
+        "bench -p 4 -n 2 -r 1" + model, "chat -p hi" + model + answer,
+        "chat -p hi -n 3 --json" + model + answer, "run -p hi" + model + answer,
+        "run -p hi -n 3 --json" + model + answer}) {
+    const Result result = run_unread(arguments);
+    EXPECT_EQ(result.code, 141) << arguments << "\n" << result.err;
+    EXPECT_EQ(result.err, "") << arguments;
+  }
+}
+
+// An endless answer stops when nobody reads on, and what there is of it is kept.
+TEST_F(Cli, AClosedPipeLosesNothing) {
+  const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "'" +
+                            nautile::test::answer_only(nautile::test::letter_token('a'));
+  const std::string chat = (folder_ / "chat").string(), session = (folder_ / "session").string();
+  EXPECT_EQ(run_unread("chat -p hi --save '" + chat + "'" + model).code, 141);
+  const json saved = json::parse(read_whole(chat + ".json"));
+  ASSERT_EQ(saved["messages"].size(), 2u);
+  EXPECT_EQ(saved["messages"][0]["content"], "hi");
+  EXPECT_EQ(saved["messages"][1]["content"].get<std::string>().substr(0, 1), "a");
+  EXPECT_EQ(run_unread("chat -p hi -n 3 --json --save '" + chat + "2'" + model).code, 141);
+  EXPECT_EQ(json::parse(read_whole(chat + "2.json"))["messages"][1]["content"], "aaa");
+  EXPECT_EQ(run_unread("run -p hi --save '" + session + "'" + model).code, 141);
+  const Result more = run("run -n 3 --speed off --load '" + session + "'" + model);
+  EXPECT_EQ(more.code, 0) << more.err;
+  EXPECT_EQ(more.out, "aaa\n");
+}
+
+TEST_F(Cli, AFullDiskIsAnError) {
+  if (!fs::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
+  const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "' -n 3";
+  for (const std::string& arguments :
+       {std::string("help"), std::string("--help"), std::string("man"), "chat -p hi" + model,
+        "run -p hi --json" + model}) {
+    const Result result = run_into("/dev/full", arguments);
+    EXPECT_EQ(result.code, 1) << arguments;
+    EXPECT_SAYS(result.err, "No space left on device");
+  }
 }
 
 }  // namespace

@@ -35,6 +35,7 @@ void answer_once(ChatSession& chat, const std::string& prompt, const ChatOptions
   const auto finish = [&](const Generated& generated) {
     if (!options.save.empty()) chat.save(chat_file_base(options.save, environment));
     if (generated.finish == Finish::interrupted) throw Interrupted{};
+    if (generated.finish == Finish::output_closed) throw OutputClosed{};
   };
   if (!options.as_json) {
     finish(print_answer(chat, prompt, interrupt, environment).generated);
@@ -46,11 +47,12 @@ void answer_once(ChatSession& chat, const std::string& prompt, const ChatOptions
   watch.go = [&] {
     return interrupt.happened() ? engine::Session::Go::stop : engine::Session::Go::on;
   };
-  const Answer answer = chat.answer(prompt, watch);
+  Answer answer = chat.answer(prompt, watch);
   nlohmann::ordered_json report = report_of(answer.generated, chat.model(), chat.settings());
   report["answer"] = answer.content;
   if (!answer.reasoning.empty()) report["reasoning"] = answer.reasoning;
-  print_report(report);
+  if (print_report(report) == Output::closed)
+    answer.generated.finish = Finish::output_closed;  // and yet saved
   finish(answer.generated);
 }
 

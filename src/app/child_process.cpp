@@ -1,6 +1,7 @@
 #include "app/child_process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +57,26 @@ int wait_for(pid_t child) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+// The child meets closed pipes as programs usually do.
+class Attributes {
+ public:
+  Attributes() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGPIPE);
+    posix_spawnattr_init(&attributes_);
+    posix_spawnattr_setsigdefault(&attributes_, &signals);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF);
+  }
+  ~Attributes() { posix_spawnattr_destroy(&attributes_); }
+  Attributes(const Attributes&) = delete;
+  Attributes& operator=(const Attributes&) = delete;
+  const posix_spawnattr_t* get() const { return &attributes_; }
+
+ private:
+  posix_spawnattr_t attributes_;
+};
+
 }  // namespace
 
 std::string find_program(const std::string& name, const Environment& environment) {
@@ -85,7 +106,9 @@ ChildResult run_child(const std::vector<std::string>& argv, ChildOutput output,
   int error = 0;
   {
     const Streams streams(output == ChildOutput::collect ? ends[1] : STDERR_FILENO);
-    error = posix_spawn(&child, program.c_str(), streams.get(), nullptr, arguments.data(), environ);
+    const Attributes attributes;
+    error = posix_spawn(&child, program.c_str(), streams.get(), attributes.get(), arguments.data(),
+                        environ);
   }
   if (ends[1] >= 0) close(ends[1]);
   ChildResult result;

@@ -2,7 +2,10 @@
 
 #include <cstdio>
 #include <new>
+#include <sstream>
+#include <system_error>
 
+#include "app/output.h"
 #include "app/suggest.h"
 
 namespace nautile::app {
@@ -41,7 +44,9 @@ Parsed parse(CLI::App& root, int argc, char** argv) {
     root.parse(argc, argv);
     return Parsed::action;
   } catch (const CLI::Success& success) {
-    root.exit(success);
+    std::ostringstream out;  // the library's flushes of std::cout would hide that it is closed
+    root.exit(success, out, out);
+    if (write_output(out.str()) == Output::closed) throw OutputClosed{};
     return Parsed::done;
   } catch (const CLI::ExtrasError& error) {
     explain_extra(root, error);
@@ -65,7 +70,7 @@ ExitCode run(int argc, char** argv) {
   if (parse(root, argc, argv) == Parsed::done) return ExitCode::ok;
   if (!program.action) fail(ErrorKind::usage, "no verb was given: `nautile --help` lists them");
   const ExitCode result = program.action();
-  if (std::fflush(stdout) != 0) fail(ErrorKind::failure, "cannot write to standard output");
+  flush_output();
   return result;
 }
 
@@ -86,17 +91,24 @@ void describe_program(CLI::App& root, Program& program) {
 }
 
 int run_program(int argc, char** argv) {
+  keep_running_on_closed_pipes();
   try {
     return code(run(argc, argv));
   } catch (const Interrupted&) {
     return code(ExitCode::interrupted);
+  } catch (const OutputClosed&) {
+    return code(ExitCode::output_closed);
   } catch (const Error& error) {
     std::fflush(stdout);
-    fmt::print(stderr, "nautile: {}\n", error.what());
+    std::fprintf(stderr, "nautile: %s\n", error.what());
     return code(exit_code(error.kind()));
   } catch (const std::bad_alloc&) {
     std::fputs("nautile: out of memory\n", stderr);
     return code(ExitCode::no_memory);
+  } catch (const std::system_error& error) {  // of fmt::print
+    if (error.code() == std::errc::broken_pipe) return code(ExitCode::output_closed);
+    std::fprintf(stderr, "nautile: %s\n", error.what());
+    return code(ExitCode::failure);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "nautile: %s\n", error.what());
     return code(ExitCode::failure);

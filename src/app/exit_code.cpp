@@ -37,7 +37,8 @@ std::string exit_code_help() {
          "  3  bad input: a file or a message is malformed\n"
          "  4  no memory: the model or the context does not fit this machine\n"
          "  5  unsupported: well-formed, but nautile or this CPU cannot do it\n"
-         "130  interrupted by Ctrl-C\n";
+         "130  interrupted by Ctrl-C\n"
+         "141  the reader of the output has gone, as in `nautile ... | head`; nothing is said\n";
 }
 
 CatchInterrupt::CatchInterrupt() {

@@ -15,6 +15,7 @@ enum class ExitCode : int {
   no_memory = 4,
   unsupported = 5,
   interrupted = 130,
+  output_closed = 141,  // what shells report of a filter that SIGPIPE ended
 };
 
 ExitCode exit_code(ErrorKind kind);
@@ -23,6 +24,10 @@ std::string exit_code_help();
 
 // Thrown when the user pressed Ctrl-C and what was begun is cleaned up.
 struct Interrupted {};
+
+// Thrown when nobody reads standard output any more and what was begun is cleaned up. Nothing is
+// said: it is how a pipe into `head` ends.
+struct OutputClosed {};
 
 // While it lives, Ctrl-C (SIGINT) sets a mark instead of ending the process. One at a time.
 class CatchInterrupt {

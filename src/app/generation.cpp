@@ -43,6 +43,8 @@ const char* finish_name(Finish finish) {
       return "context";
     case Finish::interrupted:
       return "interrupted";
+    case Finish::output_closed:
+      return "output_closed";
   }
   return "";
 }

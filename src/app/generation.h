@@ -12,7 +12,14 @@
 
 namespace nautile::app {
 
-enum class Finish : std::uint8_t { end, stop_string, max_tokens, context, interrupted };
+enum class Finish : std::uint8_t {
+  end,
+  stop_string,
+  max_tokens,
+  context,
+  interrupted,
+  output_closed,  // its reader has gone; the callers of generate() tell
+};
 // "end", "stop_string", …: what --json says.
 const char* finish_name(Finish finish);
 

@@ -48,11 +48,9 @@ nlohmann::ordered_json report_of(const Generated& generated, const LoadedModel& 
   return report;
 }
 
-void print_report(const nlohmann::ordered_json& report) {
-  const std::string line =
-      report.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
-  if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0)
-    fail(ErrorKind::failure, "cannot write to standard output: {}", std::strerror(errno));
+Output print_report(const nlohmann::ordered_json& report) {
+  return write_output(
+      report.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace nautile::app

@@ -8,6 +8,7 @@
 
 #include "app/generation.h"
 #include "app/loaded_model.h"
+#include "app/output.h"
 
 namespace nautile::app {
 
@@ -20,6 +21,6 @@ std::string read_stdin(const Environment& environment);
 nlohmann::ordered_json report_of(const Generated& generated, const LoadedModel& model,
                                  const Settings& settings);
 // Prints one line of JSON. Throws Error(failure) if standard output cannot be written to.
-void print_report(const nlohmann::ordered_json& report);
+Output print_report(const nlohmann::ordered_json& report);
 
 }  // namespace nautile::app

@@ -1,10 +1,9 @@
 #include "app/printer.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <fmt/format.h>
 
-#include "base/error.h"
+#include <cstdio>
+
 #include "text/unicode.h"
 
 namespace nautile::app {
@@ -39,10 +38,7 @@ std::string duration_text(double seconds) {
 }
 
 void Printer::write(std::string_view text) {
-  if (text.empty()) return;
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    fail(ErrorKind::failure, "cannot write to standard output: {}", std::strerror(errno));
-  }
+  if (!text.empty() && output_ == Output::open) output_ = write_output(text);
 }
 
 void Printer::raw(std::string_view text) {
@@ -108,6 +104,7 @@ void Printer::finish() {
 void Printer::notice(std::string_view text) {
   if (line_open_) write("\n");
   line_open_ = false;
+  if (output_ == Output::closed) return;
   const bool dim = environment_.stderr_terminal && environment_.color;
   std::fprintf(stderr, "%s%.*s%s\n", dim ? kDim : "", static_cast<int>(text.size()), text.data(),
                dim ? kPlain : "");

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "app/environment.h"
+#include "app/output.h"
 #include "app/settings.h"
 #include "text/reasoning.h"
 
@@ -15,7 +16,8 @@ namespace nautile::app {
 // cannot command the terminal (escape sequences, C0, DEL, C1). The text is valid UTF-8.
 std::string terminal_safe(std::string_view text);
 
-// Throws Error(failure) when standard output cannot be written to (a closed pipe, a full disk).
+// Throws Error(failure) when standard output cannot be written to (a full disk). Once it is closed
+// nothing is written any more, notices neither.
 class Printer {
  public:
   Printer(const Environment& environment, ReasoningShown reasoning)
@@ -27,6 +29,7 @@ class Printer {
   // A line on standard error, dim where there are colours.
   void notice(std::string_view text);
   void raw(std::string_view text);  // to standard output, as it is
+  Output output() const { return output_; }
 
  private:
   enum class Part : std::uint8_t { none, reasoning, content };
@@ -39,6 +42,7 @@ class Printer {
 
   const Environment& environment_;
   ReasoningShown shown_;
+  Output output_ = Output::open;
   Part part_ = Part::none;
   Clock::time_point start_;
   bool line_open_ = false;  // what was written last does not end in \n

@@ -12,8 +12,8 @@
 namespace nautile::app {
 
 // A verb registers itself with its options and, when it is the one chosen, sets `action`; main
-// calls that after the command line is known to be whole. Actions throw Error, Interrupted or
-// std::bad_alloc; main turns them into a message and an exit code.
+// calls that after the command line is known to be whole. Actions throw Error, Interrupted,
+// OutputClosed or std::bad_alloc; main turns them into a message and an exit code.
 struct Program {
   Environment environment;
   std::function<ExitCode()> action;
@@ -38,6 +38,7 @@ void add_verbs(CLI::App& root, Program& program);
 void add_bench(CLI::App& root, Program& program);
 void add_chat(CLI::App& root, Program& program);
 void add_completion(CLI::App& root, Program& program);
+void add_data(CLI::App& root, Program& program);
 void add_doctor(CLI::App& root, Program& program);
 void add_eval(CLI::App& root, Program& program);
 void add_help(CLI::App& root, Program& program);
@@ -45,5 +46,6 @@ void add_inspect(CLI::App& root, Program& program);
 void add_man(CLI::App& root, Program& program);
 void add_run(CLI::App& root, Program& program);
 void add_tokenize(CLI::App& root, Program& program);
+void add_tokenizer(CLI::App& root, Program& program);
 
 }  // namespace nautile::app

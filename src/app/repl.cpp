@@ -48,6 +48,7 @@ std::string ending_text(const Answer& answer, const ChatSession& chat) {
                                              : "(stopped)";
     case Finish::end:
     case Finish::stop_string:
+    case Finish::output_closed:
       return "";
   }
   return "";
@@ -62,16 +63,19 @@ Answer print_answer(ChatSession& chat, const std::string& user, const CatchInter
   AnswerWatch watch;
   watch.piece = [&](const auto& piece) { printer.piece(piece); };
   watch.notice = [&](const std::string& text) { printer.notice(text); };
-  watch.go = [&] { return interrupt.happened() ? Go::stop : Go::on; };
+  watch.go = [&] {
+    return interrupt.happened() || printer.output() == Output::closed ? Go::stop : Go::on;
+  };
   watch.prefill = [&](std::int64_t done, std::int64_t all) {
     if (!progress) progress.emplace(environment, "reading");
     progress->update(done, all);
     if (done == all) progress.reset();  // wiped before the first word
     return Go::on;
   };
-  const Answer answer = chat.answer(user, watch);
+  Answer answer = chat.answer(user, watch);
   progress.reset();
   printer.finish();
+  if (printer.output() == Output::closed) answer.generated.finish = Finish::output_closed;
   const std::string ending = ending_text(answer, chat);
   if (!ending.empty()) printer.notice(ending);
   if (chat.settings().speed == SpeedLine::on)

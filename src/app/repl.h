@@ -11,7 +11,7 @@
 namespace nautile::app {
 
 // Answers one message and prints it as it comes, then the speed line: what the Repl and one-shot
-// answers share. Ctrl-C stops it.
+// answers share. Ctrl-C stops it, and so does the end of its reader.
 Answer print_answer(ChatSession& chat, const std::string& user, const CatchInterrupt& interrupt,
                     const Environment& environment);
 

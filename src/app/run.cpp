@@ -43,7 +43,8 @@ GenerationWatch watch_of(Printer& printer, std::optional<ProgressLine>& progress
   GenerationWatch watch;
   watch.text = [&](const std::string& text) { printer.piece({"", text}); };
   watch.go = [&] {
-    return interrupt.happened() ? engine::Session::Go::stop : engine::Session::Go::on;
+    return interrupt.happened() || printer.output() == Output::closed ? engine::Session::Go::stop
+                                                                      : engine::Session::Go::on;
   };
   watch.prefill = [&](std::int64_t done, std::int64_t all) {
     if (!progress) progress.emplace(environment, "reading");
@@ -85,16 +86,17 @@ ExitCode run_verb(const RunOptions& options, const Environment& environment) {
   std::string completion;
   if (options.as_json) watch.text = [&](const std::string& piece) { completion += piece; };
   if (options.echo && !options.as_json) printer.piece({"", text});
-  const Generated generated =
+  Generated generated =
       generate(session, tokenizer, model.config().vocabulary,
                {prompt, settings, model.text().defaults.stop_ids, SkipSpecial::yes}, watch);
   progress.reset();
   if (options.as_json) {
     nlohmann::ordered_json report = report_of(generated, model, settings);
     report["text"] = completion;
-    print_report(report);
+    if (print_report(report) == Output::closed) generated.finish = Finish::output_closed;
   } else {
     printer.finish();
+    if (printer.output() == Output::closed) generated.finish = Finish::output_closed;
     if (generated.finish == Finish::context)
       printer.notice(fmt::format("(cut: the context of {} tokens is full; --ctx gives more)",
                                  session.context()));
@@ -102,6 +104,7 @@ ExitCode run_verb(const RunOptions& options, const Environment& environment) {
   }
   if (!options.save.empty()) save_session(session, prompt, generated, options, model);
   if (generated.finish == Finish::interrupted) throw Interrupted{};
+  if (generated.finish == Finish::output_closed) throw OutputClosed{};
   return ExitCode::ok;
 }
 
