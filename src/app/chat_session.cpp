@@ -35,17 +35,7 @@ std::int64_t reserve_of(const Settings& settings, std::int64_t context) {
 
 std::unique_ptr<ChatFormat> chat_format_of(const LoadedModel& model, const std::string& name) {
   if (!name.empty() && name != "template") return make_native_format(name);
-  const TextFiles& text = model.text();
-  if (!text.chat_template.empty()) {
-    SpecialTexts specials;
-    const auto add = [&](const char* key, std::optional<TokenId> id) {
-      if (id) specials.emplace_back(key, text.tokenizer.token(*id));
-    };
-    add("bos_token", text.tokenizer.bos());
-    add("eos_token", text.tokenizer.eos());
-    add("pad_token", text.tokenizer.pad());
-    return make_template_format(text.chat_template, std::move(specials));
-  }
+  if (auto format = template_format(model.text())) return format;
   if (name.empty() && model.config().family == "deepseek_v2")
     return make_native_format("deepseek-v2");
   if (name.empty() && model.config().family == "deepseek_v3")

@@ -150,6 +150,18 @@ TextFiles of_json(const std::filesystem::path& path) {
 
 }  // namespace
 
+std::unique_ptr<ChatFormat> template_format(const TextFiles& files) {
+  if (files.chat_template.empty()) return nullptr;
+  SpecialTexts specials;
+  const auto add = [&](const char* key, std::optional<TokenId> id) {
+    if (id) specials.emplace_back(key, files.tokenizer.token(*id));
+  };
+  add("bos_token", files.tokenizer.bos());
+  add("eos_token", files.tokenizer.eos());
+  add("pad_token", files.tokenizer.pad());
+  return make_template_format(files.chat_template, std::move(specials));
+}
+
 TextFiles open_text_files(const store::WeightStore& store) {
   if (store.is_gguf()) return of_gguf(store.gguf());
   const auto folder = store.folder();

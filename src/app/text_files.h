@@ -2,11 +2,13 @@
 // defaults.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "store/weight_store.h"
+#include "text/chat_format.h"
 #include "text/tokenizer.h"
 
 namespace nautile::app {
@@ -30,5 +32,9 @@ struct TextFiles {
 TextFiles open_text_files(const std::string& path);
 // The same of a model whose files are open.
 TextFiles open_text_files(const store::WeightStore& store);
+
+// The model's own chat format; null if it has no template. Throws Error(bad_input) for a template
+// that cannot be read.
+std::unique_ptr<ChatFormat> template_format(const TextFiles& files);
 
 }  // namespace nautile::app

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <queue>
 #include <unordered_map>
 
@@ -288,22 +289,25 @@ BpeTrainer::BpeTrainer(BpeTrainOptions options) : options_(std::move(options)) {
                                      SplitBehavior::isolated, SplitInvert::no));
 }
 
-void BpeTrainer::add(std::string_view text, ThreadPool& pool) {
-  bytes_ += static_cast<std::int64_t>(text.size());
-  std::string mended;
-  if (valid_utf8_prefix(text) != text.size()) {
-    mended = replace_invalid_utf8(text);
-    text = mended;
+void BpeTrainer::add(std::span<const std::string> texts, ThreadPool& pool) {
+  std::deque<std::string> mended;  // keeps its strings where they are
+  std::vector<std::string_view> chunks;
+  for (std::string_view text : texts) {
+    bytes_ += static_cast<std::int64_t>(text.size());
+    if (valid_utf8_prefix(text) != text.size())
+      text = mended.emplace_back(replace_invalid_utf8(text));
+    std::size_t begin = 0;
+    for (const std::size_t end : chunk_ends(text)) {
+      chunks.push_back(text.substr(begin, end - begin));
+      begin = end;
+    }
   }
-  const std::vector<std::size_t> ends = chunk_ends(text);
   std::vector<PieceCounts> counts(static_cast<std::size_t>(pool.threads()));
-  pool.parallel_for(static_cast<std::int64_t>(ends.size()), 1,
+  pool.parallel_for(static_cast<std::int64_t>(chunks.size()), 1,
                     [&](std::int64_t begin, std::int64_t end, int thread) {
                       CountingSink sink(counts[static_cast<std::size_t>(thread)]);
-                      for (auto i = static_cast<std::size_t>(begin);
-                           i < static_cast<std::size_t>(end); ++i) {
-                        const std::size_t from = i == 0 ? 0 : ends[i - 1];
-                        pre_tokenizer_.split(text.substr(from, ends[i] - from), sink);
+                      for (std::int64_t i = begin; i < end; ++i) {
+                        pre_tokenizer_.split(chunks[static_cast<std::size_t>(i)], sink);
                       }
                     });
   for (const PieceCounts& part : counts) counts_.merge(part);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,9 +45,10 @@ class BpeTrainer {
   // Throws Error(usage) for a vocabulary of less than 256 tokens.
   explicit BpeTrainer(BpeTrainOptions options);
 
-  // Adds a text. Ill-formed UTF-8 counts as U+FFFD, as in Tokenizer::encode. A piece longer than
-  // kLongestPiece is cut, so that text without spaces cannot make training slow.
-  void add(std::string_view text, ThreadPool& pool);
+  // Adds texts, each of its own: no piece crosses from one to the next. Ill-formed UTF-8 counts as
+  // U+FFFD, as in Tokenizer::encode. A piece longer than kLongestPiece is cut, so that text without
+  // spaces cannot make training slow.
+  void add(std::span<const std::string> texts, ThreadPool& pool);
   static constexpr std::size_t kLongestPiece = 1024;  // bytes
 
   std::int64_t bytes() const { return bytes_; }  // of all texts

@@ -93,7 +93,7 @@ TrainedBpe train(const std::string& text, std::int32_t vocab, int threads = 1,
                  std::vector<std::string> reserved = {}) {
   ThreadPool pool(threads);
   BpeTrainer trainer({.vocab_size = vocab, .reserved = std::move(reserved)});
-  trainer.add(text, pool);
+  trainer.add({&text, 1}, pool);
   return trainer.train();
 }
 
@@ -123,7 +123,8 @@ TEST(BpeTrainer, ThreadsAndCutsDoNotMatter) {
   BpeTrainer parts({.vocab_size = 600, .reserved = {}});
   for (std::size_t at = 0, next = 0; at < text.size(); at = next) {
     next = text.find('\n', at) + 1;
-    parts.add(text.substr(at, next - at), pool);
+    const std::string part = text.substr(at, next - at);
+    parts.add({&part, 1}, pool);
   }
   EXPECT_EQ(parts.train().tokens, one.tokens);
 }
@@ -137,7 +138,7 @@ TEST(BpeTrainer, DigitsStaySingleOrNot) {
   }
   ThreadPool pool(1);
   BpeTrainer trainer({.vocab_size = 400, .digits = DigitPieces::up_to_three, .reserved = {}});
-  trainer.add(text, pool);
+  trainer.add({&text, 1}, pool);
   const TrainedBpe bpe = trainer.train();
   EXPECT_NE(std::find(bpe.tokens.begin(), bpe.tokens.end(), "199"), bpe.tokens.end());
 }
