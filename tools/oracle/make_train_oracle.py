@@ -110,6 +110,7 @@ class Run:
     steps: list = dataclasses.field(default_factory=list)  # of dicts of numbers
     first: dict = dataclasses.field(default_factory=dict)  # forward of the first step
     gradients: dict = dataclasses.field(default_factory=dict)  # of the first step
+    experts: list = dataclasses.field(default_factory=list)  # of the twin: layer -> [n, K] chosen, sorted
     loads: list = dataclasses.field(default_factory=list)
     biases: list = dataclasses.field(default_factory=list)
     final: dict = dataclasses.field(default_factory=dict)
@@ -130,6 +131,7 @@ def run_twin(trained: Trained, batch_of) -> Run:
         numbers["grad_norm"] = trained.update(loads)
         numbers["balance_layers"] = {str(k): v.item() for k, v in forward["balance_layers"].items()}
         run.steps.append(numbers)
+        run.experts.append({k: route["experts"].sort(-1).values for k, route in forward["routes"].items()})
         run.loads.append(loads)
         run.biases.append(dict(trained.biases))
     run.final = {name: p.detach() for name, p in trained.parameters.items()}
@@ -176,8 +178,9 @@ def distances(exact: Run, other: Run, start: dict, lr: float) -> dict:
     }
 
 
-def same_biases(a: Run, b: Run) -> bool:
-    return all(torch.equal(x[name], y[name]) for x, y in zip(a.biases, b.biases) for name in x)
+def equal(a: list, b: list) -> bool:
+    """Lists of dicts of tensors, one for each step."""
+    return all(torch.equal(x[name], y[name]) for x, y in zip(a, b, strict=True) for name in x)
 
 
 # -- making ------------------------------------------------------------------------------------------------------------
@@ -220,11 +223,10 @@ def make(case: TrainCase, out: pathlib.Path) -> int:
     run = run_twin(exact, choose)
     start = {name: weights[name].double() for name in run.final}
     seen = {}
-    for name, other in (
-        ("twin_f32", run_twin(Trained(case, weights, torch.float32), lambda step: batches[step])),
-        ("transformers", run_transformers(case, home, batches)),
-    ):
-        assert same_biases(run, other), f"{case.name}: {name} has other routing biases"
+    twin_f32 = run_twin(Trained(case, weights, torch.float32), lambda step: batches[step])
+    assert equal(run.experts, twin_f32.experts), f"{case.name}: float32 chooses other experts"
+    for name, other in (("twin_f32", twin_f32), ("transformers", run_transformers(case, home, batches))):
+        assert equal(run.biases, other.biases), f"{case.name}: {name} has other routing biases"
         seen |= {f"{name}.{key}": value for key, value in distances(run, other, start, case.recipe.lr).items()}
     for key in ("first_loss", "gradient"):
         value = seen[f"transformers.{key}"]
