@@ -129,8 +129,12 @@ TEST(NativeFormat, V31ListsTools) {
       "arguments"
       "<｜tool▁call▁end｜>{additional_tool_calls}<｜tool▁calls▁end｜>\n\nWhere:\n\n"))
       << got;
-  EXPECT_TRUE(got.ends_with("chain them directly without separators or spaces\n" USER "u" ASSISTANT
-                            "</think>"));
+  EXPECT_TRUE(got.ends_with(
+      "Where:\n\n- `tool_call_name` must be an exact match to one of the available tools\n"
+      "- `tool_call_arguments` must be valid JSON that strictly follows the tool's Parameters "
+      "Schema\n- For multiple tool calls, chain them directly without separators or spaces\n" USER
+      "u" ASSISTANT "</think>"))
+      << got;
 }
 
 TEST(NativeFormat, RefusesWhatItHasNoWordsFor) {
@@ -295,8 +299,18 @@ TEST(NativeFormat, AgreesWithTheReleasedTemplate) {
   if (!std::filesystem::exists(path)) GTEST_SKIP() << "no " << path << "; set NAUTILE_TEST_DATA";
   const std::string source = Json::parse(read_file(path))["chat_template"].get<std::string>();
   const auto format = make_template_format(source, {{"bos_token", BOS}, {"eos_token", EOS}});
+  // One round of two calls, two results and an answer: what the template writes without faults.
+  const Conversation tools = talk(R"([{"role":"system","content":"S"},{"role":"user","content":"u"},
+      {"role":"assistant","content":null,"tool_calls":[
+        {"type":"function","function":{"name":"f","arguments":"{\"a\": 1}"}},
+        {"type":"function","function":{"name":"g","arguments":"{\"b\": \"é\"}"}}]},
+      {"role":"tool","content":"r1"},{"role":"tool","content":"r2"},
+      {"role":"assistant","content":"done"},{"role":"user","content":"more"}])");
+  Conversation results = tools;  // the model goes on behind the results
+  results.messages.erase(6);
+  results.messages.erase(5);
   for (const Conversation& conversation :
-       {talk(kMulti), talk(R"([{"role":"user","content":"hi"}])")}) {
+       {talk(kMulti), talk(R"([{"role":"user","content":"hi"}])"), tools, results}) {
     EXPECT_EQ(format->render(conversation, {}).text(), text("deepseek-v3", conversation));
   }
 }

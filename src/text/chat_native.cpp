@@ -25,7 +25,8 @@ constexpr std::string_view kOutputsEnd = "<｜tool▁outputs▁end｜>";
 constexpr std::string_view kOutputBegin = "<｜tool▁output▁begin｜>";
 constexpr std::string_view kOutputEnd = "<｜tool▁output▁end｜>";
 
-// The tool instructions of DeepSeek-V3.1's model card (an interoperability literal).
+// The tool instructions of DeepSeek-V3.1's model card (an interoperability literal, compared word
+// by word with the templates that serving frameworks made of the card).
 constexpr std::string_view kToolRules =
     "\nIMPORTANT: ALWAYS adhere to this exact format for tool use:\n"
     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>tool_call_name<｜tool▁sep｜>tool_call_arguments"
@@ -130,7 +131,9 @@ class NativeFormat : public ChatFormat {
 
   void refuse_tools(const Writing& writing) const {
     if (writing.conversation.tools.is_array() && !writing.conversation.tools.empty()) {
-      fail(ErrorKind::unsupported, "tools: {} has no words for tool definitions of its own", name_);
+      throw make_error(ErrorKind::unsupported,
+                       "tools: {} has no words for tool definitions of its own", name_)
+          .hint("describe the tools in the system message; calls and results have their format");
     }
   }
   void refuse_thinking(const Writing& writing, Thinking mode) const {
@@ -180,7 +183,10 @@ class V2Format : public NativeFormat {
   }
 };
 
-// V3 and R1, and what V3.1 shares with them: role tokens, tool calls and results.
+// V3 and R1, and what V3.1 shares with them: role tokens, tool calls and results. The template that
+// V3 was released with is the source, with three faults of its left out: it ends a message with one
+// call by no token, and begins neither the calls nor the results of a second round. It has no words
+// for tool definitions; R1's has none either.
 class TokenFormat : public NativeFormat {
  public:
   using NativeFormat::NativeFormat;
@@ -322,7 +328,7 @@ class V31Format : public TokenFormat {
     w.user(system);
     const Json& tools = w.conversation.tools;
     if (!tools.is_array() || tools.empty()) return;
-    if (!system.empty()) w.format("\n\n");
+    w.format("\n\n");  // also without a system text
     w.format("## Tools\nYou have access to the following tools:\n");
     for (std::size_t i = 0; i < tools.size(); ++i) tool(w, tools[i], i);
     w.format(kToolRules);
