@@ -1,26 +1,23 @@
-// jinja_eval.cpp — the interpreter: statements write to an output, expressions give values.
+// jinja_eval.cpp — the interpreter: statements write to an output.
 #include "text/jinja_eval.h"
 
-#include "text/jinja_chars.h"
-#include "text/jinja_filters.h"
+#include <algorithm>
+
+#include "text/jinja_evaluator.h"
 #include "text/jinja_globals.h"
 #include "text/jinja_loop.h"
 #include "text/jinja_ops.h"
 #include "text/jinja_scope.h"
-#include "text/jinja_tests.h"
 
 namespace nautile::jinja {
 namespace {
 
-// Evaluations inside one another, all macros together: what the native stack has to carry.
-constexpr int kMaxEvalDepth = 1500;
-
 enum class Flow { next, break_loop, continue_loop };
 
-class Interpreter {
+class Interpreter : private Evaluator {
  public:
   Interpreter(const Ast& ast, const Budgets& budgets, std::time_t now)
-      : ast_(ast), machine_(budgets), now_(now) {}
+      : Evaluator(budgets), ast_(ast), now_(now) {}
 
   Text render(const std::vector<Variable>& variables) {
     machine_.charge(ast_.symbols.size() * sizeof(Scope::Slot));
@@ -55,23 +52,6 @@ class Interpreter {
    private:
     T& place_;
     T old_;
-  };
-
-  class Deeper {
-   public:
-    explicit Deeper(Interpreter& interpreter) : interpreter_(interpreter) {
-      if (++interpreter_.eval_depth_ > kMaxEvalDepth) {
-        --interpreter_.eval_depth_;
-        interpreter_.machine_.fail("recursion budget exhausted ({} nested evaluations)",
-                                   kMaxEvalDepth);
-      }
-    }
-    ~Deeper() { --interpreter_.eval_depth_; }
-    Deeper(const Deeper&) = delete;
-    Deeper& operator=(const Deeper&) = delete;
-
-   private:
-    Interpreter& interpreter_;
   };
 
   Scope* inner_scope() { return machine_.make<Scope>(scope_); }
@@ -384,192 +364,11 @@ class Interpreter {
     write(to_text(machine_, invoke(function, arguments)));
   }
 
-  Arguments evaluate(const CallSyntax& call) {
-    Arguments arguments;
-    for (const ExprPtr& expr : call.positional) arguments.positional.push_back(eval(*expr));
-    for (const auto& [name, expr] : call.named) arguments.named.emplace_back(name, eval(*expr));
-    if (call.star) {
-      for (const Value& item : to_items(machine_, eval(*call.star)))
-        arguments.positional.push_back(item);
-    }
-    if (call.double_star) {
-      const Value named = eval(*call.double_star);
-      if (!named.is(Kind::dict))
-        machine_.fail("** expects a mapping, found '{}'", type_name(named));
-      for (const auto& [key, value] : named.dict().entries) {
-        if (!key.is(Kind::string)) machine_.fail("keywords must be strings");
-        for (const auto& [other, unused] : arguments.named) {
-          if (other == key.text().bytes())
-            machine_.fail("two values for keyword argument '{}'", other);
-        }
-        arguments.named.emplace_back(key.text().bytes(), value);
-      }
-    }
-    return arguments;
-  }
-
-  Value invoke(const Value& function, const Arguments& arguments) {
-    machine_.step();
-    if (function.is(Kind::function)) {
-      return static_cast<FunctionObject*>(function.object)->call(machine_, arguments);
-    }
-    if (function.is(Kind::loop)) {
-      auto* loop = static_cast<LoopObject*>(function.object);
-      const Bound bound(machine_, "loop", arguments, {"iterable"}, 1);
-      if (!loop->recurse) machine_.fail("the loop is not marked recursive");
-      return loop->recurse(bound[0], loop->depth0 + 1);
-    }
-    require_defined(machine_, function);
-    machine_.fail("'{}' object is not callable", type_name(function));
-  }
-
-  // ---- expressions
-  Value eval(const Expr& expr) {
-    if (expr.kind == ExprKind::literal) {
-      machine_.step();
-      return expr.value;
-    }
-    const Deeper deeper(*this);
-    machine_.step();
-    machine_.line = expr.line;
-    switch (expr.kind) {
-      case ExprKind::literal:
-        return expr.value;
-      case ExprKind::name:
-        return name(expr);
-      case ExprKind::attribute_target:
-        break;
-      case ExprKind::tuple:
-        return machine_.tuple(kids(expr));
-      case ExprKind::list:
-        return machine_.list(kids(expr));
-      case ExprKind::dict:
-        return dict(expr);
-      case ExprKind::attribute:
-        return get_attribute(machine_, eval(*expr.kids[0]), expr.name);
-      case ExprKind::subscript:
-        return subscript(expr);
-      case ExprKind::slice:
-        return slice(expr);
-      case ExprKind::call:
-        return call(expr);
-      case ExprKind::filter:
-        return filter(expr);
-      case ExprKind::test:
-        return test(expr);
-      case ExprKind::negate:
-        return negate(machine_, eval(*expr.kids[0]));
-      case ExprKind::plus:
-        return plus(machine_, eval(*expr.kids[0]));
-      case ExprKind::logical_not:
-        return Value::of(!truthy(eval(*expr.kids[0])));
-      case ExprKind::logical_and: {
-        const Value left = eval(*expr.kids[0]);
-        return truthy(left) ? eval(*expr.kids[1]) : left;
-      }
-      case ExprKind::logical_or: {
-        const Value left = eval(*expr.kids[0]);
-        return truthy(left) ? left : eval(*expr.kids[1]);
-      }
-      case ExprKind::binary:
-        return binary(expr);
-      case ExprKind::compare:
-        return comparison(expr);
-      case ExprKind::concat:
-        return concat(machine_, kids(expr));
-      case ExprKind::condition:
-        return condition(expr);
-    }
-    machine_.fail("expression cannot be evaluated");
-  }
-
-  std::vector<Value> kids(const Expr& expr) {
-    std::vector<Value> values;
-    values.reserve(expr.kids.size());
-    for (const ExprPtr& kid : expr.kids) values.push_back(eval(*kid));
-    return values;
-  }
-
-  Value name(const Expr& expr) {
-    const Value* found = scope_->find(machine_, expr.symbol);
-    if (found != nullptr) return *found;
-    return machine_.undefined(fmt::format("'{}' is undefined", expr.name));
-  }
-
-  Value dict(const Expr& expr) {
-    DictObject* dict = machine_.new_dict();
-    for (std::size_t i = 0; i + 1 < expr.kids.size(); i += 2) {
-      const Value key = eval(*expr.kids[i]);
-      machine_.put(*dict, key, eval(*expr.kids[i + 1]));
-    }
-    return Value::of(Kind::dict, dict);
-  }
-
-  Value subscript(const Expr& expr) {
-    const Value object = eval(*expr.kids[0]);
-    return get_item(machine_, object, eval(*expr.kids[1]));
-  }
-
-  Value slice(const Expr& expr) {
-    Value parts[4];
-    for (std::size_t i = 0; i < 4; ++i)
-      parts[i] = expr.kids[i] ? eval(*expr.kids[i]) : Value::none();
-    return get_slice(machine_, parts[0], parts[1], parts[2], parts[3]);
-  }
-
-  Value call(const Expr& expr) {
-    const Value function = eval(*expr.kids[0]);
-    const Arguments arguments = evaluate(*expr.call);
-    machine_.line = expr.line;
-    return invoke(function, arguments);
-  }
-
-  Value filter(const Expr& expr) {
-    const Value subject = expr.kids[0] ? eval(*expr.kids[0]) : *captured_;
-    const Arguments arguments = evaluate(*expr.call);
-    machine_.line = expr.line;
-    return run_filter(machine_, expr.name, subject, arguments);
-  }
-
-  Value test(const Expr& expr) {
-    const Value subject = eval(*expr.kids[0]);
-    const Arguments arguments = evaluate(*expr.call);
-    return Value::of(run_test(machine_, expr.name, subject, arguments));
-  }
-
-  Value binary(const Expr& expr) {
-    const Value left = eval(*expr.kids[0]);
-    const Value right = eval(*expr.kids[1]);
-    machine_.line = expr.line;
-    return arithmetic(machine_, expr.op, left, right);
-  }
-
-  Value comparison(const Expr& expr) {
-    Value left = eval(*expr.kids[0]);
-    for (std::size_t i = 0; i < expr.ops.size(); ++i) {
-      const Value right = eval(*expr.kids[i + 1]);
-      if (!compare(machine_, expr.ops[i], left, right)) return Value::of(false);
-      left = right;
-    }
-    return Value::of(true);
-  }
-
-  Value condition(const Expr& expr) {
-    if (truthy(eval(*expr.kids[1]))) return eval(*expr.kids[0]);
-    if (expr.kids[2]) return eval(*expr.kids[2]);
-    return machine_.undefined(
-        "the inline if-expression evaluated to false and no else was defined");
-  }
-
   const Ast& ast_;
-  Machine machine_;
   std::time_t now_;
-  Scope* scope_ = nullptr;
   Scope* root_ = nullptr;
   Text* output_ = nullptr;
   std::size_t written_ = 0;  // bytes, into captures too
-  const Value* captured_ = nullptr;
-  int eval_depth_ = 0;
 };
 
 }  // namespace

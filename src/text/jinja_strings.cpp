@@ -2,237 +2,67 @@
 #include "text/jinja_strings.h"
 
 #include <algorithm>
-#include <limits>
-#include <map>
 
 #include "text/jinja_format.h"
+#include "text/jinja_string_tables.h"
 #include "text/jinja_text_tools.h"
 
 namespace nautile::jinja {
 namespace {
 
-Value make(Machine& machine, const Value& self, Text text) {
-  return machine.string(std::move(text), self.string().markup);
-}
-
-Value method_strip(Machine& machine, const Value& self, const Arguments& arguments, Strip ends) {
-  const Bound bound(machine, "strip", arguments, {"chars"}, 0);
-  if (!arguments.named.empty()) machine.fail("strip() takes no named arguments");
-  return make(machine, self, strip(machine, self.text(), ends, bound.get(0, Value::none())));
-}
-Value strip_both(Machine& m, const Value& s, const Arguments& a) {
-  return method_strip(m, s, a, Strip::both);
-}
-Value strip_left(Machine& m, const Value& s, const Arguments& a) {
-  return method_strip(m, s, a, Strip::left);
-}
-Value strip_right(Machine& m, const Value& s, const Arguments& a) {
-  return method_strip(m, s, a, Strip::right);
-}
-
-// split() without a separator: runs of white space, at most `limit` cuts.
-void split_space(Machine& machine, const Value& self, std::uint64_t limit,
-                 std::vector<Value>& parts) {
-  const Text& text = self.text();
-  std::size_t at = 0;
-  const auto skip = [&](bool space) {
-    while (at < text.size()) {
-      const CodePoint c = code_point(text.view(), at);
-      if (is_space(c.code) != space) break;
-      at += c.bytes;
-    }
-  };
-  for (skip(true); at < text.size(); skip(true)) {
-    const std::size_t begin = at;
-    if (parts.size() >= limit) {
-      parts.push_back(make(machine, self, text.slice(begin, text.size())));
-      return;
-    }
-    skip(false);
-    parts.push_back(make(machine, self, text.slice(begin, at)));
-  }
-}
-
-void rsplit_space(Machine& machine, const Value& self, std::uint64_t limit,
-                  std::vector<Value>& parts) {
-  const Text& text = self.text();
-  std::size_t end = text.size();
-  const auto skip = [&](bool space) {
-    while (end > 0) {
-      const std::size_t start = char_before(text.view(), end);
-      if (is_space(code_point(text.view(), start).code) != space) break;
-      end = start;
-    }
-  };
-  for (skip(true); end > 0; skip(true)) {
-    const std::size_t stop = end;
-    if (parts.size() >= limit) {
-      parts.push_back(make(machine, self, text.slice(0, stop)));
-      break;
-    }
-    skip(false);
-    parts.push_back(make(machine, self, text.slice(end, stop)));
-  }
-  std::reverse(parts.begin(), parts.end());
-}
-
-std::uint64_t split_limit(const Bound& bound) {
-  const std::int64_t limit = bound.integer(1, -1);
-  return limit < 0 ? std::numeric_limits<std::uint64_t>::max() : static_cast<std::uint64_t>(limit);
-}
-
-const Text& separator_of(Machine& machine, const Bound& bound) {
-  const Text& separator = bound.text(0);
-  if (separator.empty()) machine.fail("empty separator");
-  return separator;
-}
-
-Value split(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "split", arguments, {"sep", "maxsplit"}, 0);
-  std::uint64_t limit = split_limit(bound);
-  const Text& text = self.text();
-  machine.scan(text.size());
-  std::vector<Value> parts;
-  if (bound.get(0, Value::none()).is(Kind::none)) {
-    split_space(machine, self, limit, parts);
-    return machine.list(std::move(parts));
-  }
-  const Text& separator = separator_of(machine, bound);
-  std::size_t at = 0;
-  for (; limit > 0; --limit) {
-    const std::size_t found = find_bytes(text.view(), separator.view(), at);
-    if (found == std::string::npos) break;
-    machine.step();
-    parts.push_back(make(machine, self, text.slice(at, found)));
-    at = found + separator.size();
-  }
-  parts.push_back(make(machine, self, text.slice(at, text.size())));
-  return machine.list(std::move(parts));
-}
-
-Value rsplit(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "rsplit", arguments, {"sep", "maxsplit"}, 0);
-  std::uint64_t limit = split_limit(bound);
-  const Text& text = self.text();
-  machine.scan(text.size());
-  std::vector<Value> parts;
-  if (bound.get(0, Value::none()).is(Kind::none)) {
-    rsplit_space(machine, self, limit, parts);
-    return machine.list(std::move(parts));
-  }
-  const Text& separator = separator_of(machine, bound);
-  std::size_t end = text.size();
-  for (; limit > 0; --limit) {
-    machine.step();
-    machine.scan(end);
-    const std::size_t found = rfind_bytes(machine, text.view(), separator.view(), end);
-    if (found == std::string::npos) break;
-    parts.push_back(make(machine, self, text.slice(found + separator.size(), end)));
-    end = found;
-  }
-  parts.push_back(make(machine, self, text.slice(0, end)));
-  std::reverse(parts.begin(), parts.end());
-  return machine.list(std::move(parts));
-}
-
-Value splitlines(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "splitlines", arguments, {"keepends"}, 0);
-  const Text& text = self.text();
-  std::vector<Value> parts;
-  std::size_t begin = 0;
-  for (const Text& line : split_lines(machine, text)) {
-    std::size_t end = begin + line.size();
-    if (end < text.size()) {
-      const CodePoint c = code_point(text.view(), end);
-      end += c.bytes;
-      if (c.code == '\r' && end < text.size() && text.bytes()[end] == '\n') ++end;
-    }
-    parts.push_back(make(machine, self, bound.flag(0) ? text.slice(begin, end) : line));
-    begin = end;
-  }
-  return machine.list(std::move(parts));
-}
-
-Value partition(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "partition", arguments, {"sep"}, 1);
-  const Text& separator = separator_of(machine, bound);
-  const Text& text = self.text();
-  machine.scan(text.size());
-  const std::size_t found = find_bytes(text.view(), separator.view(), 0);
-  if (found == std::string::npos) {
-    return machine.tuple({self, make(machine, self, Text()), make(machine, self, Text())});
-  }
-  const std::size_t after = found + separator.size();
-  return machine.tuple({make(machine, self, text.slice(0, found)),
-                        make(machine, self, text.slice(found, after)),
-                        make(machine, self, text.slice(after, text.size()))});
-}
-
-Value rpartition(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "rpartition", arguments, {"sep"}, 1);
-  const Text& separator = separator_of(machine, bound);
-  const Text& text = self.text();
-  machine.scan(text.size());
-  const std::size_t found = rfind_bytes(machine, text.view(), separator.view(), text.size());
-  if (found == std::string::npos) {
-    return machine.tuple({make(machine, self, Text()), make(machine, self, Text()), self});
-  }
-  const std::size_t after = found + separator.size();
-  return machine.tuple({make(machine, self, text.slice(0, found)),
-                        make(machine, self, text.slice(found, after)),
-                        make(machine, self, text.slice(after, text.size()))});
-}
-
 Value method_replace(Machine& machine, const Value& self, const Arguments& arguments) {
   if (!arguments.named.empty()) machine.fail("replace() takes no named arguments");
   const Bound bound(machine, "replace", arguments, {"old", "new", "count"}, 2);
-  return make(machine, self,
-              replace(machine, self.text(), bound.text(0), bound.text(1), bound.integer(2, -1)));
+  return string_like(
+      machine, self,
+      replace(machine, self.text(), bound.text(0), bound.text(1), bound.integer(2, -1)));
 }
 
 Value method_upper(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound none(machine, "upper", arguments, {}, 0);
-  return make(machine, self, upper(machine, self.text()));
+  return string_like(machine, self, upper(machine, self.text()));
 }
 
 Value method_lower(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound none(machine, "lower", arguments, {}, 0);
-  return make(machine, self, lower(machine, self.text()));
+  return string_like(machine, self, lower(machine, self.text()));
 }
 
 Value method_capitalize(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound none(machine, "capitalize", arguments, {}, 0);
-  return make(machine, self, capitalize(machine, self.text()));
+  return string_like(machine, self, capitalize(machine, self.text()));
 }
 
 Value method_title(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound none(machine, "title", arguments, {}, 0);
   const Text& text = self.text();
   bool in_word = false;
-  return make(machine, self,
-              map_chars(machine, text, [&](std::string& out, std::uint32_t code, std::size_t at) {
-                if (in_word) {
-                  append_lower_at(out, text.view(), code, at);
-                } else {
-                  append_title(out, code);
-                }
-                in_word = is_cased(code);
-              }));
+  return string_like(
+      machine, self,
+      map_chars(machine, text, [&](std::string& out, std::uint32_t code, std::size_t at) {
+        if (in_word) {
+          append_lower_at(out, text.view(), code, at);
+        } else {
+          append_title(out, code);
+        }
+        in_word = is_cased(code);
+      }));
 }
 
 Value swapcase(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound none(machine, "swapcase", arguments, {}, 0);
   const Text& text = self.text();
-  return make(machine, self,
-              map_chars(machine, text, [&](std::string& out, std::uint32_t code, std::size_t at) {
-                if (is_upper(code)) {
-                  append_lower_at(out, text.view(), code, at);
-                } else if (is_lower(code)) {
-                  append_upper(out, code);
-                } else {
-                  append_utf8(out, code);
-                }
-              }));
+  return string_like(
+      machine, self,
+      map_chars(machine, text, [&](std::string& out, std::uint32_t code, std::size_t at) {
+        if (is_upper(code)) {
+          append_lower_at(out, text.view(), code, at);
+        } else if (is_lower(code)) {
+          append_upper(out, code);
+        } else {
+          append_utf8(out, code);
+        }
+      }));
 }
 
 // The part of a string that find, count, startswith … look at: [start:end] in characters.
@@ -349,23 +179,9 @@ Value endswith(Machine& m, const Value& s, const Arguments& a) {
   return affix(m, s, a, Side::end);
 }
 
-Value removeprefix(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "removeprefix", arguments, {"prefix"}, 1);
-  const Text& text = self.text();
-  const std::size_t cut = text.view().starts_with(bound.text(0).view()) ? bound.text(0).size() : 0;
-  return make(machine, self, text.slice(cut, text.size()));
-}
-
-Value removesuffix(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound bound(machine, "removesuffix", arguments, {"suffix"}, 1);
-  const Text& text = self.text();
-  const std::size_t cut = text.view().ends_with(bound.text(0).view()) ? bound.text(0).size() : 0;
-  return make(machine, self, text.slice(0, text.size() - cut));
-}
-
 Value method_join(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound bound(machine, "join", arguments, {"iterable"}, 1);
-  return make(machine, self, join(machine, self.text(), to_items(machine, bound[0])));
+  return string_like(machine, self, join(machine, self.text(), to_items(machine, bound[0])));
 }
 
 Value format(Machine& machine, const Value& self, const Arguments& arguments) {
@@ -396,14 +212,16 @@ std::int64_t missing_width(const Value& self, const Bound& bound) {
 
 Value ljust(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound bound(machine, "ljust", arguments, {"width", "fillchar"}, 1);
-  return make(machine, self,
-              pad(machine, self.text(), 0, missing_width(self, bound), fill_of(machine, bound)));
+  return string_like(
+      machine, self,
+      pad(machine, self.text(), 0, missing_width(self, bound), fill_of(machine, bound)));
 }
 
 Value rjust(Machine& machine, const Value& self, const Arguments& arguments) {
   const Bound bound(machine, "rjust", arguments, {"width", "fillchar"}, 1);
-  return make(machine, self,
-              pad(machine, self.text(), missing_width(self, bound), 0, fill_of(machine, bound)));
+  return string_like(
+      machine, self,
+      pad(machine, self.text(), missing_width(self, bound), 0, fill_of(machine, bound)));
 }
 
 Value method_center(Machine& machine, const Value& self, const Arguments& arguments) {
@@ -411,8 +229,8 @@ Value method_center(Machine& machine, const Value& self, const Arguments& argume
   const std::int64_t missing = missing_width(self, bound);
   if (missing <= 0) return self;
   const std::int64_t left = missing / 2 + (missing & bound.integer(0, 0) & 1);
-  return make(machine, self,
-              pad(machine, self.text(), left, missing - left, fill_of(machine, bound)));
+  return string_like(machine, self,
+                     pad(machine, self.text(), left, missing - left, fill_of(machine, bound)));
 }
 
 Value zfill(Machine& machine, const Value& self, const Arguments& arguments) {
@@ -422,92 +240,13 @@ Value zfill(Machine& machine, const Value& self, const Arguments& arguments) {
   const std::size_t cut = sign ? 1 : 0;
   Text out = text.slice(0, cut);
   out.append(pad(machine, text.slice(cut, text.size()), missing_width(self, bound), 0, Text("0")));
-  return make(machine, self, std::move(out));
-}
-
-// str.isX: every character is, and there is one.
-template <bool (*Is)(std::uint32_t)>
-Value every(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound none(machine, "isx", arguments, {}, 0);
-  const Text& text = self.text();
-  machine.scan(text.size() * 4);
-  for (std::size_t at = 0; at < text.size();) {
-    const CodePoint c = code_point(text.view(), at);
-    if (!Is(c.code)) return Value::of(false);
-    at += c.bytes;
-  }
-  return Value::of(!text.empty());
-}
-
-bool is_ascii(std::uint32_t code) {
-  return code < 0x80;
-}
-
-Value isascii(Machine& machine, const Value& self, const Arguments& arguments) {
-  return self.text().empty() ? Value::of(true) : every<is_ascii>(machine, self, arguments);
-}
-Value isprintable(Machine& machine, const Value& self, const Arguments& arguments) {
-  return self.text().empty() ? Value::of(true) : every<is_printable>(machine, self, arguments);
-}
-
-// str.isupper and islower: some cased character, and none of the other case.
-template <bool (*Is)(std::uint32_t), bool (*Other)(std::uint32_t)>
-Value cased(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound none(machine, "isx", arguments, {}, 0);
-  const Text& text = self.text();
-  machine.scan(text.size() * 4);
-  bool found = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const CodePoint c = code_point(text.view(), at);
-    if (Other(c.code) || is_title(c.code)) return Value::of(false);
-    found = found || Is(c.code);
-    at += c.bytes;
-  }
-  return Value::of(found);
-}
-
-Value istitle(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound none(machine, "istitle", arguments, {}, 0);
-  const Text& text = self.text();
-  machine.scan(text.size() * 4);
-  bool found = false;
-  bool in_word = false;
-  for (std::size_t at = 0; at < text.size();) {
-    const CodePoint c = code_point(text.view(), at);
-    const bool capital = is_upper(c.code) || is_title(c.code);
-    if ((capital && in_word) || (is_lower(c.code) && !in_word)) return Value::of(false);
-    in_word = is_cased(c.code);
-    found = found || in_word;
-    at += c.bytes;
-  }
-  return Value::of(found);
-}
-
-Value isidentifier(Machine& machine, const Value& self, const Arguments& arguments) {
-  const Bound none(machine, "isidentifier", arguments, {}, 0);
-  const Text& text = self.text();
-  machine.scan(text.size() * 4);
-  for (std::size_t at = 0; at < text.size();) {
-    const CodePoint c = code_point(text.view(), at);
-    if (!(at == 0 ? is_identifier_start(c.code) : is_identifier_part(c.code)))
-      return Value::of(false);
-    at += c.bytes;
-  }
-  return Value::of(!text.empty());
+  return string_like(machine, self, std::move(out));
 }
 
 }  // namespace
 
-StringMethod string_method(const std::string& name) {
-  static const std::map<std::string, StringMethod, std::less<>> kMethods = {
-      {"strip", strip_both},
-      {"lstrip", strip_left},
-      {"rstrip", strip_right},
-      {"split", split},
-      {"rsplit", rsplit},
-      {"splitlines", splitlines},
-      {"partition", partition},
-      {"rpartition", rpartition},
+const StringTable& changing_methods() {
+  static const StringTable kMethods = {
       {"replace", method_replace},
       {"upper", method_upper},
       {"lower", method_lower},
@@ -521,8 +260,6 @@ StringMethod string_method(const std::string& name) {
       {"count", count},
       {"startswith", startswith},
       {"endswith", endswith},
-      {"removeprefix", removeprefix},
-      {"removesuffix", removesuffix},
       {"join", method_join},
       {"format", format},
       {"format_map", format_map},
@@ -530,21 +267,16 @@ StringMethod string_method(const std::string& name) {
       {"rjust", rjust},
       {"center", method_center},
       {"zfill", zfill},
-      {"isspace", every<is_space>},
-      {"isalpha", every<is_alpha>},
-      {"isalnum", every<is_alnum>},
-      {"isdigit", every<is_decimal>},
-      {"isdecimal", every<is_decimal>},
-      {"isnumeric", every<is_numeric>},
-      {"isascii", isascii},
-      {"isprintable", isprintable},
-      {"isupper", cased<is_upper, is_lower>},
-      {"islower", cased<is_lower, is_upper>},
-      {"istitle", istitle},
-      {"isidentifier", isidentifier},
   };
-  const auto it = kMethods.find(name);
-  return it == kMethods.end() ? nullptr : it->second;
+  return kMethods;
+}
+
+StringMethod string_method(const std::string& name) {
+  for (const StringTable* table : {&cutting_methods(), &asking_methods(), &changing_methods()}) {
+    const auto it = table->find(name);
+    if (it != table->end()) return it->second;
+  }
+  return nullptr;
 }
 
 bool is_unsupported_string_method(const std::string& name) {
