@@ -36,10 +36,12 @@ static inline IntVec next_digit(IntVec dot) {
 static inline IntVec finish_i8(IntVec dot, std::int32_t) {
   return dot;
 }
-// Bytes from a row's inputs to lane k of group g (G columns).
+// Bytes from a row's inputs to lane k of group g (G columns): of sixteen columns, panels have four
+// lanes of even ones, then four of odd ones; inputs have those of 32 columns together (vec_avx2.h).
 template <int G>
 static inline int input_at(int g, int, int k) {
-  return g * G * 2 + 4 * k;
+  const int sixteen = g * (G / 16) + k / 8;
+  return sixteen / 2 * 64 + sixteen % 2 * 16 + k % 8 / 4 * 32 + 4 * (k % 4);
 }
 static inline IntVec dot_i8(IntVec acc, IntVec w, IntVec x) {
   return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(w.v, x.v))};
@@ -132,9 +134,15 @@ struct PairsOfBf16 {
 struct QuadsOfI8 {
   const std::int8_t* q;
   std::size_t stride;
-  __m256i lanes_n(int row, int first, int n) const {  // pairs; n is 8: counts are multiples of 32
+  // Even columns, then odd ones; n is 8: counts are multiples of 32.
+  __m256i lanes_n(int row, int first, int n) const {
     static_cast<void>(n);
     const std::int8_t* p = q + static_cast<std::size_t>(row) * stride + 2 * first;
-    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    const __m256i twice =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    const __m256i apart =
+        _mm256_setr_epi8(-1, 0, -1, 2, -1, 4, -1, 6, -1, 8, -1, 10, -1, 12, -1, 14, -1, 1, -1, 3,
+                         -1, 5, -1, 7, -1, 9, -1, 11, -1, 13, -1, 15);
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(twice, apart), 8);
   }
 };

@@ -104,12 +104,16 @@ static inline void store_bf16_n(bf16* p, Vec x, int n) {
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-// Eight inputs of class i8 from column c of a group, as 16-bit integers.
+// Eight inputs of class i8 from column c of a group, as 16-bit integers: even columns in the
+// group's first 32 bytes, odd ones in the other 32.
 static inline void store_input(std::byte* group, int c, Vec x) {
   const __m256i whole = _mm256_cvtps_epi32(x.v);
-  _mm_storeu_si128(
-      reinterpret_cast<__m128i*>(group + 2 * c),
-      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1)));
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  const __m128i apart =
+      _mm_shuffle_epi8(words, _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(group + c), apart);
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(group + 32 + c), _mm_srli_si128(apart, 8));
 }
 static inline std::int32_t reduce_add_whole(Vec x) {
   return static_cast<std::int32_t>(reduce_add(x));  // exact: whole numbers far below 2^24
