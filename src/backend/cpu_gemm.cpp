@@ -15,6 +15,8 @@ using kernels::kPanelRows;
 static constexpr std::int64_t kKeptChunks = 4;
 
 void GemmRun::run() {
+  find_inputs();
+  if (many_rows()) return run_blocks();
   pack_inputs();
   share_panels();
   for (const Product& product : list_) {
@@ -54,7 +56,8 @@ void GemmRun::share_panels() {
 void GemmRun::multiply_share(int thread) {
   const Position begin = shares_[static_cast<std::size_t>(thread)],
                  end = shares_[static_cast<std::size_t>(thread) + 1];
-  RunBuffers buffers = make_buffers(backend_.workspaces_[static_cast<std::size_t>(thread)]);
+  RunBuffers buffers =
+      make_buffers(backend_.workspaces_[static_cast<std::size_t>(thread)], kept_, 0);
   for (std::size_t i = begin.product; i <= end.product && i < list_.size(); ++i) {
     if (list_[i].m == 0) continue;
     const std::int64_t first = i == begin.product ? begin.panel : 0;
@@ -88,7 +91,7 @@ void GemmRun::multiply_panels(std::size_t index, std::int64_t panel, int count,
                          keep ? static_cast<std::size_t>(column / kChunk) : 0};
       if (row == 0 || !keep) unpack(product.w, run, buffers);
       const kernels::TileShape shape{static_cast<int>(rows), count, columns, width};
-      multiply_chunk(product, input, row, run, shape, buffers);
+      multiply_chunk(product, rows_of(input, row), run, shape, buffers);
     }
     write(product, panel * kPanelRows, row, rows, width, buffers.sums);
   }
@@ -109,50 +112,57 @@ void GemmRun::dot_run(const Product& product, const PackedInput& input, std::int
   }
 }
 
-void GemmRun::multiply_chunk(const Product& product, const PackedInput& input, std::int64_t row,
-                             const PanelRun& run, const kernels::TileShape& shape,
-                             const RunBuffers& buffers) const {
-  const std::size_t first = static_cast<std::size_t>(row),
-                    at = static_cast<std::size_t>(run.column);
+GemmRun::InputRows GemmRun::rows_of(const PackedInput& input, std::int64_t row) const {
+  if (rule_.compute == ComputeClass::f32 && rule_.inputs == SumOver::columns) {
+    const float* x = input.x + static_cast<std::size_t>(row) * input.x_stride;
+    return {reinterpret_cast<const std::byte*>(x),
+            input.x_stride * sizeof(float),
+            nullptr,
+            0,
+            nullptr,
+            0};
+  }
+  const std::size_t i = static_cast<std::size_t>(row - input.first);
+  return {input.values + i * input.value_stride, input.value_stride,
+          input.scale + i * input.scale_stride,  input.scale_stride,
+          input.sums + i * input.sums_stride,    input.sums_stride};
+}
+
+void GemmRun::multiply_chunk(const Product& product, const InputRows& x, const PanelRun& run,
+                             const kernels::TileShape& shape, const RunBuffers& buffers) const {
+  const std::size_t at = static_cast<std::size_t>(run.column);
   const kernels::PanelKernels& panels = kernels_.panels;
-  const std::byte* values = input.values + first * input.value_stride;
   const std::byte* weights = panel_of(buffers, run, 0);
+  const float* scale = buffers.scale + scales_of(run, 0);
+  const std::size_t scale_stride = scales_of(run, 1) - scales_of(run, 0);
   switch (rule_.compute) {
-    case ComputeClass::f32: {
-      kernels::F32Input x{product.x + first * product.x_stride + at, product.x_stride};
-      if (rule_.inputs == SumOver::rows)
-        x = {reinterpret_cast<const float*>(values) + at, input.value_stride / 4};
-      panels.multiply_f32(x, {reinterpret_cast<const float*>(weights), panel_stride() / 4}, shape,
+    case ComputeClass::f32:
+      panels.multiply_f32({reinterpret_cast<const float*>(x.values) + at, x.value_stride / 4},
+                          {reinterpret_cast<const float*>(weights), panel_stride() / 4}, shape,
                           buffers.sums);
       break;
-    }
     case ComputeClass::bf16:
-      panels.multiply_bf16({reinterpret_cast<const bf16*>(values) + at, input.value_stride / 2},
+      panels.multiply_bf16({reinterpret_cast<const bf16*>(x.values) + at, x.value_stride / 2},
                            {reinterpret_cast<const bf16*>(weights), panel_stride() / 2}, shape,
                            buffers.sums);
       break;
     case ComputeClass::i8: {
       const kernels::FormatKernels& format = kernels_.format(product.w.format);
-      const kernels::I8Input x{values + at * kernels::kI8InputBytes,
-                               input.value_stride,
-                               input.scale + first * input.scale_stride + at / 32,
-                               input.scale_stride,
-                               input.sums + first * input.sums_stride + at / 16,
-                               input.sums_stride};
-      const float* offset = buffers.offset + scales_of(run, 0);
-      panels.multiply_i8(x,
-                         {weights, panel_stride(), buffers.scale + scales_of(run, 0),
-                          format.offsets == kernels::Offsets::none ? nullptr : offset,
-                          scales_of(run, 1) - scales_of(run, 0), format.group},
-                         shape, buffers.sums);
+      const bool offsets = format.offsets != kernels::Offsets::none;
+      panels.multiply_i8(
+          {x.values + at * kernels::kI8InputBytes, x.value_stride, x.scale + at / 32,
+           x.scale_stride, x.sums + at / 16, x.sums_stride},
+          {weights, panel_stride(), scale, offsets ? buffers.offset + scales_of(run, 0) : nullptr,
+           scale_stride, format.group},
+          shape, buffers.sums);
       break;
     }
     case ComputeClass::fp8dyn:
-      panels.multiply_f8({reinterpret_cast<const bf16*>(values) + at, input.value_stride / 2,
-                          input.scale + first * input.scale_stride + at / 128, input.scale_stride},
-                         {reinterpret_cast<const bf16*>(weights), panel_stride() / 2,
-                          buffers.scale + scales_of(run, 0), scales_of(run, 1) - scales_of(run, 0)},
-                         shape, buffers.sums);
+      panels.multiply_f8(
+          {reinterpret_cast<const bf16*>(x.values) + at, x.value_stride / 2, x.scale + at / 128,
+           x.scale_stride},
+          {reinterpret_cast<const bf16*>(weights), panel_stride() / 2, scale, scale_stride}, shape,
+          buffers.sums);
       break;
   }
 }

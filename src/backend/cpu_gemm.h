@@ -1,9 +1,13 @@
 // cpu_gemm.h — GemmRun: one call of weight products: pack inputs, unpack panels, multiply, write.
 //
-// The work is a list of panels (16 weight lanes) over all products of the call, cut into one share
-// per thread by cost. A thread walks its panels in runs of up to four: for each chunk of the sum it
-// unpacks the run and multiplies every input row with it. The sums of a run stay in a buffer
-// [rows, 64] between chunks, so each output is one chain in ascending k whatever the cutting.
+// Weights are multiplied in runs of up to four panels (16 lanes each), a chunk of the sum at a
+// time. The sums of a run with a block of input rows stay in a buffer [rows, 64] between chunks, so
+// each output is one chain in ascending k whatever the cutting. There are two orders of work:
+//
+// - few rows: inputs are packed first; the list of panels is cut into one share per thread, and a
+//   thread unpacks each of its runs to multiply every row with it;
+// - many rows (training): panels are unpacked first; the list of row blocks is cut, and a thread
+//   packs each of its blocks, which then stay in L2 while all panels pass by.
 #pragma once
 
 #include <cstring>
@@ -21,6 +25,10 @@ enum class SumOver : std::uint8_t { columns, rows };
 
 // Input rows multiplied with one unpacked run: sums [256, 64] take 64 KiB.
 inline constexpr std::int64_t kRowBlock = 256;
+
+// Columns of x that are turned into packed rows together, and the numbers of a sum taken at a time:
+// one scale of class fp8dyn, and a block [64, 128] stays in L1.
+inline constexpr std::int64_t kTurnedRows = 64, kTurnedColumns = 128;
 
 struct GemmRule {
   ComputeClass compute = ComputeClass::f32;
@@ -47,11 +55,12 @@ class GemmRun {
   void run();
 
  private:
-  // Inputs of one distinct x, packed for a class.
+  // Inputs of one distinct x, packed for a class: all rows, or a block of them.
   struct PackedInput {
     const float* x = nullptr;
     std::size_t x_stride = 0;
     std::int64_t m = 0, length = 0;  // rows of y; numbers in a sum
+    std::int64_t first = 0;          // the first row that is packed
     std::byte* values = nullptr;
     std::size_t value_stride = 0;  // bytes
     float* scale = nullptr;
@@ -69,7 +78,7 @@ class GemmRun {
     float* blocks;          // [16, 512] weights before they are turned
     std::int8_t* integers;  // [16, kChunk]
     bf16* codes;            // [64, 128] E4M3 values of weights quantized here
-    float* code_scale;      // [64]
+    std::byte* block;       // a packed block of input rows
   };
 
   // Panels [first, first + count) of a product against one chunk of the sum.
@@ -79,6 +88,38 @@ class GemmRun {
     std::int64_t column;  // of the sum
     int columns;
     std::size_t slot;  // where the chunk's panels are kept
+  };
+
+  // Row i of y is rows[i]·w, from a block's first row on.
+  struct InputRows {
+    const std::byte* values;
+    std::size_t value_stride;
+    const float* scale;
+    std::size_t scale_stride;
+    const std::int32_t* sums;
+    std::size_t sums_stride;
+  };
+
+  // A run of panels that is unpacked before the rows come; products may share it.
+  struct KeptRun {
+    std::size_t product;
+    std::int64_t panel;
+    int count;
+    std::byte* panels;
+    float* scale;
+  };
+
+  // Panels [first, last) of a product, kept as runs from `run` on.
+  struct Part {
+    std::size_t product;
+    std::int64_t first, last;
+    std::size_t run;
+  };
+
+  struct RowBlock {
+    std::size_t input;
+    std::int64_t first, rows;
+    double cost;
   };
 
   struct Position {
@@ -92,26 +133,43 @@ class GemmRun {
   void multiply_panels(std::size_t index, std::int64_t panel, int count, RunBuffers& buffers) const;
   void dot_run(const Product& product, const PackedInput& input, std::int64_t panel, int count,
                float* sums) const;
-  void multiply_chunk(const Product& product, const PackedInput& input, std::int64_t row,
-                      const PanelRun& run, const kernels::TileShape& shape,
-                      const RunBuffers& buffers) const;
+  InputRows rows_of(const PackedInput& input, std::int64_t row) const;
+  void multiply_chunk(const Product& product, const InputRows& x, const PanelRun& run,
+                      const kernels::TileShape& shape, const RunBuffers& buffers) const;
   void write(const Product& product, std::int64_t column, std::int64_t row, std::int64_t rows,
              std::size_t width, const float* sums) const;
+
+  // cpu_gemm_blocks.cpp
+  bool many_rows() const;
+  void run_blocks();
+  void keep_part(std::size_t product, std::int64_t first, std::int64_t last);
+  void run_group();
+  void unpack_runs();
+  std::vector<RowBlock> cut_blocks() const;
+  PanelRun chunk_of(const KeptRun& run, std::int64_t column) const;
+  void multiply_block(const RowBlock& block, RunBuffers& buffers) const;
+  void multiply_kept(const Product& product, const KeptRun& run, const RowBlock& block,
+                     const PackedInput& input, RunBuffers& buffers) const;
 
   // cpu_gemm_inputs.cpp
   void plan_input(PackedInput& input) const;
   void find_inputs();
+  static std::size_t packed_bytes(const PackedInput& input, std::int64_t rows);
+  static void place(PackedInput& input, std::int64_t rows, std::byte* at);
   void pack_inputs();
   void pack_row(const PackedInput& input, std::size_t i, std::size_t k, int count,
                 const float* x) const;
-  void pack_rows(const PackedInput& input, std::int64_t begin, std::int64_t end,
-                 Workspace& workspace) const;
+  void pack_plain(const PackedInput& input, std::int64_t begin, std::int64_t end) const;
+  void pack_turned(const PackedInput& input, std::int64_t begin, std::int64_t end,
+                   float* turned) const;
   kernels::F8Scale f8_style() const;
 
   // cpu_gemm_panels.cpp
-  RunBuffers make_buffers(Workspace& workspace) const;
+  // With room for the panels of `chunks` chunks and for a packed block.
+  RunBuffers make_buffers(Workspace& workspace, std::size_t chunks, std::size_t block_bytes) const;
   std::size_t panel_stride() const;
   std::byte* panel_of(const RunBuffers& buffers, const PanelRun& run, int p) const;
+  static std::size_t scale_stride();
   static std::size_t scales_of(const PanelRun& run, int p);
   void unpack(const MatrixView& w, const PanelRun& run, const RunBuffers& buffers) const;
   void unpack_rows(const MatrixView& w, const PanelRun& run, int p,
@@ -142,7 +200,9 @@ class GemmRun {
   std::vector<PackedInput> inputs_;
   std::vector<std::ptrdiff_t> input_of_;
   std::vector<Position> shares_;
-  std::size_t kept_ = 1;  // chunks of a sum whose panels are kept for all input rows
+  std::size_t kept_ = 1;  // few rows: chunks of a sum whose panels are kept for all of them
+  std::vector<Part> parts_;
+  std::vector<KeptRun> runs_;
 };
 
 }  // namespace nautile

@@ -7,10 +7,6 @@
 namespace nautile {
 namespace {
 
-// Columns of x that are turned into packed rows together, and the numbers of a sum taken at a time:
-// one scale of class fp8dyn, and a block [64, 128] stays in L1.
-constexpr std::int64_t kTurnedRows = 64, kTurnedColumns = 128;
-
 std::size_t padded(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
@@ -38,9 +34,23 @@ void GemmRun::plan_input(PackedInput& input) const {
   }
 }
 
-// Finds the distinct inputs and lays them out in the shared workspace.
+std::size_t GemmRun::packed_bytes(const PackedInput& input, std::int64_t rows) {
+  const std::size_t m = static_cast<std::size_t>(rows);
+  return padded(m * input.value_stride) + padded(m * input.scale_stride * 4) +
+         padded(m * input.sums_stride * 4);
+}
+
+// Lays `rows` packed rows out in memory of packed_bytes().
+void GemmRun::place(PackedInput& input, std::int64_t rows, std::byte* at) {
+  const std::size_t m = static_cast<std::size_t>(rows);
+  input.values = std::exchange(at, at + padded(m * input.value_stride));
+  input.scale =
+      reinterpret_cast<float*>(std::exchange(at, at + padded(m * input.scale_stride * 4)));
+  input.sums = reinterpret_cast<std::int32_t*>(at);
+}
+
+// Finds the distinct inputs.
 void GemmRun::find_inputs() {
-  std::size_t bytes = 0;
   for (const Product& product : list_) {
     const auto same = [&](const PackedInput& i) {
       return i.x == product.x && i.x_stride == product.x_stride && i.m == product.m &&
@@ -51,29 +61,22 @@ void GemmRun::find_inputs() {
       PackedInput input{
           .x = product.x, .x_stride = product.x_stride, .m = product.m, .length = length(product)};
       plan_input(input);
-      const std::size_t m = static_cast<std::size_t>(input.m);
-      bytes += padded(m * input.value_stride) + padded(m * input.scale_stride * 4) +
-               padded(m * input.sums_stride * 4);
       inputs_.push_back(input);
       found = inputs_.end() - 1;
     }
     input_of_.push_back(found - inputs_.begin());
   }
-  if (bytes == 0) return;
-  std::byte* at = backend_.shared_.reserve(bytes);
-  for (PackedInput& input : inputs_) {
-    const std::size_t m = static_cast<std::size_t>(input.m);
-    input.values = std::exchange(at, at + padded(m * input.value_stride));
-    input.scale =
-        reinterpret_cast<float*>(std::exchange(at, at + padded(m * input.scale_stride * 4)));
-    input.sums =
-        reinterpret_cast<std::int32_t*>(std::exchange(at, at + padded(m * input.sums_stride * 4)));
-  }
 }
 
-// Packs in parallel: by row, or by runs of columns that become rows.
+// Packs all rows in parallel: by row, or by runs of columns that become rows.
 void GemmRun::pack_inputs() {
-  find_inputs();
+  std::size_t bytes = 0;
+  for (const PackedInput& input : inputs_) bytes += packed_bytes(input, input.m);
+  if (bytes > 0) {
+    std::byte* at = backend_.shared_.reserve(bytes);
+    for (PackedInput& input : inputs_)
+      place(input, input.m, std::exchange(at, at + packed_bytes(input, input.m)));
+  }
   const bool turned = rule_.inputs == SumOver::rows;
   if (rule_.compute == ComputeClass::f32 && !turned) return;
   const std::int64_t unit = turned ? kTurnedRows : 1;
@@ -83,22 +86,34 @@ void GemmRun::pack_inputs() {
   const std::int64_t grain =
       std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(1, inputs_[0].length * unit));
   backend_.pool_.parallel_for(units, grain, [&](std::int64_t begin, std::int64_t end, int thread) {
+    float* block = nullptr;
+    if (turned) {
+      block =
+          reinterpret_cast<float*>(backend_.workspaces_[static_cast<std::size_t>(thread)].reserve(
+              sizeof(float) * kTurnedRows * kTurnedColumns));
+    }
     std::int64_t first = 0;
     for (const PackedInput& input : inputs_) {
       const std::int64_t from = std::max(begin, first) - first,
                          to = std::min(end, first + units_of(input)) - first;
       for (std::int64_t i = from; i < to; ++i) {
         if (turned) {
-          pack_rows(input, i * unit, std::min(input.m, (i + 1) * unit),
-                    backend_.workspaces_[static_cast<std::size_t>(thread)]);
+          pack_turned(input, i * unit, std::min(input.m, (i + 1) * unit), block);
         } else {
-          const std::size_t row = static_cast<std::size_t>(i);
-          pack_row(input, row, 0, static_cast<int>(input.length), input.x + row * input.x_stride);
+          pack_plain(input, i, i + 1);
         }
       }
       first += units_of(input);
     }
   });
+}
+
+// Rows [begin, end) of y as they lie in x.
+void GemmRun::pack_plain(const PackedInput& input, std::int64_t begin, std::int64_t end) const {
+  for (std::int64_t i = begin; i < end; ++i) {
+    pack_row(input, static_cast<std::size_t>(i - input.first), 0, static_cast<int>(input.length),
+             input.x + static_cast<std::size_t>(i) * input.x_stride);
+  }
 }
 
 // `count` numbers of packed row i from its k-th on; k is even, and a multiple of a scale's columns.
@@ -123,24 +138,22 @@ void GemmRun::pack_row(const PackedInput& input, std::size_t i, std::size_t k, i
   }
 }
 
-// Packed rows [begin, end) from the columns of x [k, m].
-void GemmRun::pack_rows(const PackedInput& input, std::int64_t begin, std::int64_t end,
-                        Workspace& workspace) const {
+// Rows [begin, end) of y, at most 64, from the columns of x [k, m]; `turned` is [64, 128].
+void GemmRun::pack_turned(const PackedInput& input, std::int64_t begin, std::int64_t end,
+                          float* turned) const {
   const int rows = static_cast<int>(end - begin);
+  const std::size_t to = static_cast<std::size_t>(begin - input.first);
   for (std::int64_t k = 0; k < input.length; k += kTurnedColumns) {
     const int count = static_cast<int>(std::min(kTurnedColumns, input.length - k));
     const float* x = input.x + static_cast<std::size_t>(k) * input.x_stride + begin;
     if (rule_.compute == ComputeClass::f32) {
-      float* values = reinterpret_cast<float*>(input.values + static_cast<std::size_t>(begin) *
-                                                                  input.value_stride);
+      float* values = reinterpret_cast<float*>(input.values + to * input.value_stride);
       kernels_.panels.transpose(x, input.x_stride, count, rows, values + k, input.value_stride / 4);
       continue;
     }
-    float* turned =
-        reinterpret_cast<float*>(workspace.reserve(sizeof(float) * kTurnedRows * kTurnedColumns));
     kernels_.panels.transpose(x, input.x_stride, count, rows, turned, kTurnedColumns);
     for (int r = 0; r < rows; ++r) {
-      pack_row(input, static_cast<std::size_t>(begin + r), static_cast<std::size_t>(k), count,
+      pack_row(input, to + static_cast<std::size_t>(r), static_cast<std::size_t>(k), count,
                turned + r * kTurnedColumns);
     }
   }

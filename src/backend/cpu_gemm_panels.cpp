@@ -35,15 +35,16 @@ float block_scale(const MatrixView& w, std::int64_t row, std::int64_t column) {
   return bits ? value : 0x1p-127f;
 }
 
-GemmRun::RunBuffers GemmRun::make_buffers(Workspace& workspace) const {
+GemmRun::RunBuffers GemmRun::make_buffers(Workspace& workspace, std::size_t chunks,
+                                          std::size_t block_bytes) const {
   const std::size_t rows = sizeof(float) * kPanelRows * kChunk, integers = kPanelRows * kChunk;
   const std::size_t blocks = sizeof(float) * kPanelRows * kWidest;
   const std::size_t codes = sizeof(bf16) * kRunLanes * kPiece;
-  const std::size_t panels = kept_ * kMaxPanels * panel_stride();
-  const std::size_t scales = kept_ * sizeof(float) * kMaxPanels * kPanelScales;
+  const std::size_t panels = chunks * kMaxPanels * panel_stride();
+  const std::size_t scales = chunks * sizeof(float) * kMaxPanels * kPanelScales;
   const std::size_t sums = sizeof(float) * kRowBlock * kRunLanes;
   std::byte* at = workspace.reserve(panels + 2 * scales + sums + rows + blocks + integers + codes +
-                                    sizeof(float) * kRunLanes);
+                                    block_bytes);
   const auto take = [&at](std::size_t bytes) { return std::exchange(at, at + bytes); };
   RunBuffers buffers;
   buffers.panels = take(panels);
@@ -54,7 +55,7 @@ GemmRun::RunBuffers GemmRun::make_buffers(Workspace& workspace) const {
   buffers.blocks = reinterpret_cast<float*>(take(blocks));
   buffers.integers = reinterpret_cast<std::int8_t*>(take(integers));
   buffers.codes = reinterpret_cast<bf16*>(take(codes));
-  buffers.code_scale = reinterpret_cast<float*>(take(sizeof(float) * kRunLanes));
+  buffers.block = take(block_bytes);
   return buffers;
 }
 
@@ -72,6 +73,11 @@ std::size_t GemmRun::panel_stride() const {
 
 std::byte* GemmRun::panel_of(const RunBuffers& buffers, const PanelRun& run, int p) const {
   return buffers.panels + (run.slot * kMaxPanels + static_cast<std::size_t>(p)) * panel_stride();
+}
+
+// Floats from panel to panel.
+std::size_t GemmRun::scale_stride() {
+  return kPanelScales;
 }
 
 std::size_t GemmRun::scales_of(const PanelRun& run, int p) {

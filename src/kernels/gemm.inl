@@ -298,6 +298,10 @@ static void multiply(const typename Tile::Input& x, const typename Tile::Panels&
   for (; p + kTilePanels <= shape.panels; p += kTilePanels) {
     multiply_rows<Tile, kTilePanels>(x, w, static_cast<std::size_t>(p), shape, y + p * kPanelRows);
   }
+  if constexpr (kTilePanels > 2) {  // a lone panel has too few chains in flight
+    for (; p + 2 <= shape.panels; p += 2)
+      multiply_rows<Tile, 2>(x, w, static_cast<std::size_t>(p), shape, y + p * kPanelRows);
+  }
   for (; p < shape.panels; ++p) {
     multiply_rows<Tile, 1>(x, w, static_cast<std::size_t>(p), shape, y + p * kPanelRows);
   }
