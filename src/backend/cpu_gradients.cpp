@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/quantize.h"
+
 namespace nautile {
 namespace {
 
@@ -196,6 +198,20 @@ void CpuGradients::adamw(const AdamWStep& step, std::int64_t n, const float* g, 
   const kernels::AdamWFactors f = factors(step);
   over_numbers(pool_, n, [&](std::int64_t at, int count) {
     kernels_.gradients.adamw_bf16(f, g + at, count, w + at, m + at, v + at);
+  });
+}
+
+void CpuGradients::quantize_f8(const float* w, std::int64_t rows, std::int64_t cols,
+                               std::byte* codes, float* scales) {
+  const std::int64_t bands = (rows + 127) / 128, scale_cols = (cols + 127) / 128;
+  pool_.parallel_for(bands, 1, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t band = begin; band < end; ++band) {
+      const std::int64_t first = 128 * band;
+      kernels::quantize_f8_blocks(w + first * cols,
+                                  static_cast<int>(std::min<std::int64_t>(128, rows - first)),
+                                  static_cast<int>(cols), kernels::F8Scale::any,
+                                  codes + first * cols, scales + band * scale_cols);
+    }
   });
 }
 

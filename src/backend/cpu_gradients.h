@@ -35,6 +35,8 @@ class CpuGradients final : public GradientBackend {
              float* v) override;
   void adamw(const AdamWStep& step, std::int64_t n, const float* g, float* w, bf16* m,
              bf16* v) override;
+  void quantize_f8(const float* w, std::int64_t rows, std::int64_t cols, std::byte* codes,
+                   float* scales) override;
   double sum_of_squares(const float* x, std::int64_t n) override;
   void accumulate(const float* x, std::int64_t n, float* y) override;
   void blend(float a, const float* x, float b, std::int64_t n, float* y) override;

@@ -82,6 +82,9 @@ class GradientBackend {
                      float* v) = 0;
   virtual void adamw(const AdamWStep& step, std::int64_t n, const float* g, float* w, bf16* m,
                      bf16* v) = 0;
+  // w [rows, cols] to E4M3 codes, scales [ceil(rows/128), ceil(cols/128)] (amax/448).
+  virtual void quantize_f8(const float* w, std::int64_t rows, std::int64_t cols, std::byte* codes,
+                           float* scales) = 0;
   // Σ x², in double, in an order that depends on n alone.
   virtual double sum_of_squares(const float* x, std::int64_t n) = 0;
   // y += x and y = a·x + b·y over n numbers

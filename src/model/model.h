@@ -32,6 +32,7 @@ class Model {
 
   const ModelConfig& config() const { return config_; }
   const ModelOptions& options() const { return options_; }
+  ModelOptions& options() { return options_; }
   ModelWeights& weights() { return weights_; }
 
   // Last hidden states before the final norm -> [T, D]

@@ -59,7 +59,7 @@ MtpBatch::MtpBatch(const TokenBatch& batch) : starts_{0}, packed_{0} {
     const std::int32_t so_far = static_cast<std::int32_t>(index_.size());
     if (so_far > starts_.back()) starts_.push_back(so_far);
     if (batch.starts[s + 1] != batch.rows[row]) continue;
-    if (so_far > packed_.back()) packed_.push_back(so_far);
+    packed_.push_back(so_far);  // an empty row counts in the mean
     ++row;
   }
 }
