@@ -9,11 +9,13 @@ PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev l
   libpcre2-dev libutf8proc-dev libedit-dev libxxhash-dev libssl-dev
   libtomlplusplus-dev libzstd-dev ca-certificates python3-pip'
 # Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.
-PACKAGES_TEST='libgtest-dev'
+PACKAGES_TEST='libgtest-dev libgmock-dev'
 PACKAGES_BENCH='libbenchmark-dev'
 PACKAGES_CHECK_LONG='git python3-venv'
 # For the long check in a bare Debian root.
 PACKAGES_BARE='debootstrap git'
+# For the long check with the other compiler.
+PACKAGES_CLANG='clang-16'
 # Besides, for .ci/run.
 PACKAGES_CI='git clang-16 clang-format clang-tidy-16 libclang-rt-16-dev qemu-user shellcheck'
 
