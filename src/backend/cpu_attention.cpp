@@ -151,8 +151,8 @@ class AttentionRun {
                          head = task.head * group_ + row % group_;
       float* out = out_ + (token * shape_.query_heads + head) * shape_.value_dims;
       const float inverse = 1.0f / b.sum[i];
-      for (std::size_t c = 0; c < v; ++c)
-        out[c] = b.mixed[static_cast<std::size_t>(i) * v + c] * inverse;
+      kernels_.gradients.scale(b.mixed + static_cast<std::size_t>(i) * v, inverse,
+                               shape_.value_dims, out);
       if (lse_) lse_[token * shape_.query_heads + head] = b.max[i] + std::log(b.sum[i]);
     }
   }

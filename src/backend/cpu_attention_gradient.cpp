@@ -6,6 +6,9 @@
 // in ascending order. A task walks blocks of kKeyBlock keys, and for each the tiles of as many
 // queries that see it, both cut by position inside the span, both ascending: every sum is one chain
 // in a fixed order. Memory is a few tiles for each thread, and the parts [heads, T, shared_dims].
+//
+// Where there are too few heads and spans to go round, a task is one block of keys or one tile of
+// queries. Scores are then computed twice (seven products for five), and the chains are the same.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -52,10 +55,19 @@ class AttentionGradientRun {
 
  private:
   static constexpr std::size_t kTile = kKeyBlock;  // queries of one head
+  static constexpr double kUneven = 1.4;           // what computing scores twice costs
 
-  // One key head of one span of rows [first, first + count).
+  std::size_t kv_heads() const { return static_cast<std::size_t>(a_.kv_heads); }
+
+  // What a task makes: gradients of one block of keys, of one tile of queries, or of all.
+  enum class Part : std::uint8_t { all, keys, queries };
+
+  // One key head of one span of rows [first, first + count); the block or tile begins at `at`.
   struct Task {
     std::size_t first, count, head;
+    Part part = Part::all;
+    std::size_t at = 0;
+    double cost = 0;
   };
 
   // Keys [first, first + count) of a task.
@@ -98,7 +110,7 @@ class AttentionGradientRun {
 
   // δ [T, heads] and the parts of dshared [key heads, T, shared_dims].
   void reserve_shared() {
-    const std::size_t parts = shared_ * tokens_ * static_cast<std::size_t>(a_.kv_heads);
+    const std::size_t parts = shared_ * tokens_ * kv_heads();
     const std::size_t deltas = (tokens_ * heads_ + 15) / 16 * 16;
     float* at =
         reinterpret_cast<float*>(backend_.shared_.reserve((deltas + parts) * sizeof(float)));
@@ -119,50 +131,94 @@ class AttentionGradientRun {
   }
 
   void make_tasks() {
-    std::vector<double> cost;
-    double total = 0;
+    each_head([this](Task task) {
+      const double n = static_cast<double>(task.count);
+      task.cost = 5 * n * (n + kTile) / 2;
+      tasks_.push_back(task);
+    });
+    if (share_tasks() <= kUneven) return;
+    tasks_.clear();
+    each_head([this](Task task) {
+      for (task.at = 0; task.at < task.count; task.at += kTile) {
+        task.part = Part::keys;
+        task.cost = 4 * static_cast<double>(task.count - task.at);
+        tasks_.push_back(task);
+      }
+      for (task.at = 0; task.at < task.count; task.at += kTile) {
+        task.part = Part::queries;
+        task.cost = 3 * static_cast<double>(std::min(task.count, task.at + kTile));
+        tasks_.push_back(task);
+      }
+    });
+    share_tasks();
+  }
+
+  template <class Body>
+  void each_head(Body body) const {
     for (std::size_t s = 0; s + 1 < a_.starts.size(); ++s) {
       const std::size_t first = static_cast<std::size_t>(a_.starts[s]),
                         count = static_cast<std::size_t>(a_.starts[s + 1]) - first;
-      for (int head = 0; head < a_.kv_heads && count > 0; ++head) {
-        tasks_.push_back({first, count, static_cast<std::size_t>(head)});
-        cost.push_back(static_cast<double>(count) * static_cast<double>(count + 32));
-        total += cost.back();
-      }
+      for (std::size_t head = 0; head < kv_heads() && count > 0; ++head)
+        body(Task{.first = first, .count = count, .head = head});
     }
+  }
+
+  // Contiguous shares of near-equal cost; returns the largest in units of a fair one.
+  double share_tasks() {
+    double total = 0, before = 0, begin = 0, largest = 0;
+    for (const Task& task : tasks_) total += task.cost;
     const int threads = backend_.threads();
     shares_.assign(static_cast<std::size_t>(threads) + 1, tasks_.size());
     shares_[0] = 0;
-    double before = 0;
     int next = 1;
     for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      while (next < threads && before + cost[i] / 2 >= total * next / threads)
+      while (next < threads && before + tasks_[i].cost / 2 >= total * next / threads) {
         shares_[static_cast<std::size_t>(next++)] = i;
-      before += cost[i];
+        largest = std::max(largest, before - begin);
+        begin = before;
+      }
+      before += tasks_[i].cost;
     }
+    largest = std::max(largest, before - begin);
+    return total > 0 ? largest * threads / total : 1;
   }
 
   void attend(const Task& task, const Buffers& b) const {
-    const std::size_t group = heads_ / static_cast<std::size_t>(a_.kv_heads);
-    for (std::size_t h = task.head * group; h < (task.head + 1) * group; ++h) {
-      for (std::size_t t = 0; t < task.count; ++t)
-        std::memset(g_.dq + ((task.first + t) * heads_ + h) * d_, 0, d_ * sizeof(float));
-    }
-    for (std::size_t first = 0; first < task.count; first += kKeyBlock) {
-      const KeyBlock block{first, std::min<std::size_t>(kKeyBlock, task.count - first)};
-      load_keys(task, block, b);
-      std::memset(b.dkeys, 0, block.count * d_ * sizeof(float));
-      std::memset(b.dvalues, 0, block.count * v_ * sizeof(float));
-      for (std::size_t tile = first; tile < task.count; tile += kTile) {
-        for (std::size_t h = task.head * group; h < (task.head + 1) * group; ++h)
-          step(task, block, h, tile, b);
-      }
-      store_keys(task, block, b);
+    switch (task.part) {
+      case Part::all:
+        for (std::size_t first = 0; first < task.count; first += kKeyBlock) keys(task, first, b);
+        break;
+      case Part::keys:
+        keys(task, task.at, b);
+        break;
+      case Part::queries:
+        for (std::size_t first = 0; first <= task.at; first += kKeyBlock) {
+          const KeyBlock block = load_keys(task, first, b);
+          each_query_head(task, [&](std::size_t h) { step(task, block, h, task.at, b); });
+        }
+        break;
     }
   }
 
+  // The block of keys from `first` on, against all queries that see it.
+  void keys(const Task& task, std::size_t first, const Buffers& b) const {
+    const KeyBlock block = load_keys(task, first, b);
+    std::memset(b.dkeys, 0, block.count * d_ * sizeof(float));
+    std::memset(b.dvalues, 0, block.count * v_ * sizeof(float));
+    for (std::size_t tile = first; tile < task.count; tile += kTile)
+      each_query_head(task, [&](std::size_t h) { step(task, block, h, tile, b); });
+    store_keys(task, block, b);
+  }
+
+  template <class Body>
+  void each_query_head(const Task& task, Body body) const {
+    const std::size_t group = heads_ / kv_heads();
+    for (std::size_t h = task.head * group; h < (task.head + 1) * group; ++h) body(h);
+  }
+
   // A block's keys and values as rows and as panels; shared dims come last in a key.
-  void load_keys(const Task& task, const KeyBlock& block, const Buffers& b) const {
+  KeyBlock load_keys(const Task& task, std::size_t first, const Buffers& b) const {
+    const KeyBlock block{first, std::min<std::size_t>(kKeyBlock, task.count - first)};
     const std::size_t own = d_ - shared_;
     for (std::size_t j = 0; j < block.count; ++j) {
       const std::size_t token = task.first + block.first + j;
@@ -181,6 +237,7 @@ class AttentionGradientRun {
       kernels_.panels.interleave_f32(b.values + j * v_, v_, rows, a_.value_dims,
                                      b.value_panels + j * v_);
     }
+    return block;
   }
 
   void store_keys(const Task& task, const KeyBlock& block, const Buffers& b) const {
@@ -219,13 +276,18 @@ class AttentionGradientRun {
     kernels_.panels.multiply_f32({b.douts, v_}, {b.value_panels, kPanelRows * v_},
                                  {m, panels, a_.value_dims, kKeyBlock}, b.ds);
     kernels_.gradients.softmax_block(b.p, b.ds, kKeyBlock, m, b.valid, a_.scale, b.lse, b.delta);
+    const kernels::AttentionKernels& attention = kernels_.attention;
+    if (task.part != Part::keys) {
+      float* dq = g_.dq + ((task.first + tile) * heads_ + head) * d_;
+      for (std::size_t i = 0; i < rows && block.first == 0; ++i)
+        std::memset(dq + i * heads_ * d_, 0, d_ * sizeof(float));
+      attention.mix(b.ds, kKeyBlock, m, b.ones, b.keys, d_, keys, a_.key_dims, dq, heads_ * d_);
+    }
+    if (task.part == Part::queries) return;
     kernels_.panels.transpose(b.p, kKeyBlock, m, keys, b.p_turned, kTile);
     kernels_.panels.transpose(b.ds, kKeyBlock, m, keys, b.ds_turned, kTile);
-    const kernels::AttentionKernels& attention = kernels_.attention;
     attention.mix(b.p_turned, kTile, keys, b.ones, b.douts, v_, m, a_.value_dims, b.dvalues, v_);
     attention.mix(b.ds_turned, kTile, keys, b.ones, b.queries, d_, m, a_.key_dims, b.dkeys, d_);
-    attention.mix(b.ds, kKeyBlock, m, b.ones, b.keys, d_, keys, a_.key_dims,
-                  g_.dq + ((task.first + tile) * heads_ + head) * d_, heads_ * d_);
   }
 
   // dshared = Σ of the heads' parts, ascending.
@@ -236,7 +298,7 @@ class AttentionGradientRun {
           const std::size_t first = static_cast<std::size_t>(begin) * shared_,
                             count = static_cast<std::size_t>(end - begin) * shared_;
           std::memcpy(g_.dshared + first, parts_ + first, count * sizeof(float));
-          for (std::size_t h = 1; h < static_cast<std::size_t>(a_.kv_heads); ++h) {
+          for (std::size_t h = 1; h < kv_heads(); ++h) {
             kernels_.rows.add(g_.dshared + first, parts_ + h * length + first,
                               static_cast<int>(count), g_.dshared + first);
           }
