@@ -21,6 +21,10 @@ struct Move {
   char op;
 };
 
+// Bytes of a search. A longer one is drawn again with fewer wrong branches; rows of 320 tokens hold
+// the longest with its prompt.
+constexpr std::size_t kMostThought = 310;
+
 // Larger values would only lengthen the search: no target is over 100.
 constexpr std::int64_t kMostValue = 999;
 
@@ -110,7 +114,7 @@ class Search {
 
   // The move and what it leaves; the last moves follow on the same line.
   void branch(const Items& items, const Move& move, const Items& rest) {
-    text_ += step(items, move) + ", left " + values_of(rest) + (rest.size() > 2 ? ":\n" : ": ");
+    text_ += step(items, move) + " (" + values_of(rest) + (rest.size() > 2 ? "):\n" : "):");
   }
 
   // `items` are known to reach the target: goes through the moves in random order to the first that
@@ -137,9 +141,9 @@ class Search {
       --budget_;
       for (const Move& move : moves_of(items)) {
         if (draw_.chance(0.02) && mistake(items, move)) continue;
-        text_ += step(items, move) + ", ";
+        text_ += " " + step(items, move);
       }
-      text_ += "no. Back.\n";
+      text_ += " no, back.\n";
       return;
     }
     std::vector<Move> moves = moves_of(items);
@@ -150,7 +154,7 @@ class Search {
       branch(items, moves[i], rest);
       fail_at(rest);
     }
-    text_ += fmt::format("Back to before {}.\n", items[0].value);
+    text_ += fmt::format("Back before {}.\n", items[0].value);
   }
 
   // A claim that the check refutes.
@@ -158,7 +162,7 @@ class Search {
     const Item &a = items[move.left], &b = items[move.right];
     const std::int64_t value = compute(a.value, move.op, b.value);
     if (value == target_ || value + 9 < target_ || value > target_ + 9) return false;
-    text_ += fmt::format("{0}{1}{2}={3}? Check: {0}{1}{2}={4}, not {3}, ", a.value, move.op,
+    text_ += fmt::format(" {0}{1}{2}={3}? Check: {0}{1}{2}={4}, not {3}.", a.value, move.op,
                          b.value, target_, value);
     return true;
   }
@@ -167,11 +171,11 @@ class Search {
     for (const Move& move : moves_of(items)) {
       const Items rest = after(items, move);
       if (rest[0].value == target_) {
-        text_ += fmt::format("{}{}{}={}, yes.", items[move.left].value, move.op,
+        text_ += fmt::format(" {}{}{}={} yes.", items[move.left].value, move.op,
                              items[move.right].value, target_);
         return rest[0];
       }
-      text_ += step(items, move) + ", ";
+      text_ += " " + step(items, move);
     }
     NAUTILE_ASSERT(false, "a solvable position has no right move");
     return items[0];
@@ -229,10 +233,13 @@ Problem draw_countdown(Draw& draw, int count, std::int64_t most_target, int wron
       continue;
     }
     problem.prompt = prompt_of(draw, problem.numbers, target);
-    Search search(draw, target);
-    problem.answer = search.solve(items, static_cast<int>(draw.between(0, wrong_branches))).text;
-    problem.thought = search.text();
-    return problem;
+    for (auto budget = static_cast<int>(draw.between(0, wrong_branches));;
+         budget = std::max(0, budget - 1)) {
+      Search search(draw, target);
+      problem.answer = search.solve(items, budget).text;
+      problem.thought = search.text();
+      if (problem.thought.size() <= kMostThought) return problem;
+    }
   }
 }
 
