@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "base/cpu_features.h"
-#include "op_case.h"
+#include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {

@@ -1,8 +1,8 @@
-// op_cases_linear.cpp — cases of embeddings, weight products and what is fused with the head.
+// linear.cpp — cases of embeddings, weight products and what is fused with the head.
 #include <cmath>
 #include <memory>
 
-#include "op_case.h"
+#include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {

@@ -1,8 +1,8 @@
-// op_cases_attention.cpp — cases of attention over a batch that is its own past.
+// attention.cpp — cases of attention over a batch that is its own past.
 #include <cmath>
 #include <memory>
 
-#include "op_case.h"
+#include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {

@@ -1,10 +1,10 @@
-// op_cases_experts.cpp — cases of the mixture of experts.
+// experts.cpp — cases of the mixture of experts.
 #include <algorithm>
 #include <cmath>
 #include <memory>
 #include <numeric>
 
-#include "op_case.h"
+#include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {

@@ -1,8 +1,8 @@
-// op_cases_rows.cpp — cases of what is done to each row by itself.
+// rows.cpp — cases of what is done to each row by itself.
 #include <cmath>
 #include <memory>
 
-#include "op_case.h"
+#include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {

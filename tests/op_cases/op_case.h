@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -68,14 +69,23 @@ class OpRun {
     std::vector<float> y;
     std::vector<std::vector<float>> gradients;  // per input
   };
+  // The same on a given arena, whose memory is used again; nothing is copied out.
+  void train(Backend& backend, Arena& arena, std::span<const float> cotangent);
   // Forward, then back from `cotangent` (repeated over the result's elements).
   Result both(Backend& backend, std::span<const float> cotangent, Keep keep = Keep::everything);
 
  private:
+  struct Pass {
+    Tensor y;
+    std::vector<Tensor> back;  // gradients of activations
+  };
+  Pass pass(Context& ctx, std::span<const float> cotangent, ParamGradients& sums);
+
   const OpCase& op_;
   std::vector<Numbers> numbers_;
   std::vector<std::vector<float>> floats_;
   OpArguments arguments_;
+  std::unique_ptr<ParamGradients> sums_;
 };
 
 }  // namespace nautile::testing

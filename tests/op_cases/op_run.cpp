@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "op_case.h"
+#include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {
@@ -66,18 +66,29 @@ Tensor OpRun::forward(Context& ctx) {
   return op_.run(ctx, arguments_);
 }
 
+OpRun::Pass OpRun::pass(Context& ctx, std::span<const float> cotangent, ParamGradients& sums) {
+  const Tensor y = forward(ctx), dy = make_tensor(ctx.scratch, y.shape);
+  for (std::int64_t i = 0; i < dy.elements(); ++i)
+    dy.data[i] = cotangent[static_cast<std::size_t>(i) % cotangent.size()];
+  return {y, ctx.tape->backward(ctx, y, dy, sums, arguments_.values)};
+}
+
+void OpRun::train(Backend& backend, Arena& arena, std::span<const float> cotangent) {
+  Arena::Scope scope(arena);
+  Tape tape(Keep::everything);
+  Context ctx{backend, arena, &tape};
+  if (!sums_) sums_ = std::make_unique<Sums>(op_);
+  pass(ctx, cotangent, *sums_);
+}
+
 OpRun::Result OpRun::both(Backend& backend, std::span<const float> cotangent, Keep keep) {
   Arena arena(std::size_t{8} << 30);
   Tape tape(keep);
   Context ctx{backend, arena, &tape};
   Sums sums(op_);
-  const Tensor y = forward(ctx);
+  const auto [y, back] = pass(ctx, cotangent, sums);
   Result result;
   result.y.assign(y.data, y.data + y.elements());
-  const Tensor dy = make_tensor(arena, y.shape);
-  for (std::int64_t i = 0; i < dy.elements(); ++i)
-    dy.data[i] = cotangent[static_cast<std::size_t>(i) % cotangent.size()];
-  const std::vector<Tensor> back = tape.backward(ctx, y, dy, sums, arguments_.values);
   for (std::size_t i = 0; i < back.size(); ++i) {
     if (op_.inputs[i].kind == OpInput::Kind::parameter) {
       result.gradients.push_back(std::move(sums.at[i]));
