@@ -118,7 +118,8 @@ Descriptor open_folder(const std::string& path) {
 
 }  // namespace
 
-AtomicWriter::AtomicWriter(std::string path) : path_(std::move(path)) {
+AtomicWriter::AtomicWriter(std::string path, Watch watch)
+    : path_(std::move(path)), watch_(std::move(watch)) {
   for (int i = 0; i < kMostNames; ++i) {
     temporary_ = fmt::format("{}.tmp.{}.{}", path_, ::getpid(), i);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -136,6 +137,7 @@ AtomicWriter::~AtomicWriter() {
 
 void AtomicWriter::append(std::span<const std::byte> bytes) {
   size_ += bytes.size();
+  if (watch_) watch_(bytes);
   if (buffer_.size() + bytes.size() > kBuffer) flush();
   if (bytes.size() >= kBuffer) {
     write(bytes);

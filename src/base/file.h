@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -47,7 +48,9 @@ std::string read_file(const std::string& path, std::size_t max_bytes = std::size
 // the writer is then of no further use.
 class AtomicWriter {
  public:
-  explicit AtomicWriter(std::string path);
+  // `watch` is told of all bytes on their way to the file, in order: for checksums.
+  using Watch = std::function<void(std::span<const std::byte>)>;
+  explicit AtomicWriter(std::string path, Watch watch = {});
   ~AtomicWriter();
   AtomicWriter(const AtomicWriter&) = delete;
   AtomicWriter& operator=(const AtomicWriter&) = delete;
@@ -64,6 +67,7 @@ class AtomicWriter {
   void write(std::span<const std::byte> bytes);
 
   std::string path_, temporary_;
+  Watch watch_;
   int fd_ = -1;
   std::vector<std::byte> buffer_;
   std::uint64_t size_ = 0, written_ = 0;

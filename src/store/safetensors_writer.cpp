@@ -17,8 +17,9 @@ std::uint64_t SafetensorsEntry::bytes() const {
 }
 
 SafetensorsWriter::SafetensorsWriter(const std::string& path, std::vector<SafetensorsEntry> tensors,
-                                     const std::map<std::string, std::string>& notes)
-    : file_(path) {
+                                     const std::map<std::string, std::string>& notes,
+                                     AtomicWriter::Watch watch)
+    : file_(path, std::move(watch)) {
   // Text by hand: a JSON object that keeps this order would be searched from its start at every
   // name.
   std::string text = notes.empty() ? "{" : "{\"__metadata__\":" + nlohmann::json(notes).dump();

@@ -27,7 +27,8 @@ struct SafetensorsEntry {
 class SafetensorsWriter {
  public:
   SafetensorsWriter(const std::string& path, std::vector<SafetensorsEntry> tensors,
-                    const std::map<std::string, std::string>& notes = {{"format", "pt"}});
+                    const std::map<std::string, std::string>& notes = {{"format", "pt"}},
+                    AtomicWriter::Watch watch = {});
 
   void append(std::span<const std::byte> bytes);
   void finish();  // asserts that exactly the declared bytes were appended
