@@ -198,6 +198,11 @@ TEST_F(Cli, InspectPrintsJson) {
   EXPECT_EQ(found["parameters"], values);  // every tensor of the file is a weight of the model
   EXPECT_EQ(found["weights"]["list"].size(), found["weights"]["tensors"]);
   const json& attention = found["config"]["attention"];
+  const json& forms = attention["latent_forms"];
+  EXPECT_EQ(forms["spans"][0]["form"], "absorbed");  // of one token
+  EXPECT_EQ(forms["spans"][1]["form"], "expanded");
+  EXPECT_GT(forms["expanded_from"], 1);
+  EXPECT_SAYS(run(std::string("inspect ") + kModel).out, "--exact: absorbed always");
   EXPECT_EQ(found["kv_bytes_per_token"]["bf16"],
             2 * found["config"]["layers"].get<int>() *
                 (attention["kv_rank"].get<int>() + attention["rope_dims"].get<int>()));
@@ -273,6 +278,7 @@ TEST_F(Cli, DoctorAndBenchPrintJson) {
   for (const json& entry : found["cases"]) {
     EXPECT_EQ(entry["seconds"].size(), 2u);
     EXPECT_GT(entry["tokens_per_second"], 0);
+    EXPECT_SAYS(entry["latent_form"].get<std::string>(), "absorbed costs");
   }
 }
 

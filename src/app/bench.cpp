@@ -160,6 +160,16 @@ class Bench {
   CatchInterrupt interrupt_;
 };
 
+// Which form of latent attention the first chunk of a case took, and why; "" for other models.
+std::string latent_why(const LoadedModel& model, const Case& c) {
+  if (model.config().attention.kind != AttentionKind::mla) return "";
+  const std::int64_t count =
+      c.kind == Case::Kind::prefill ? std::min(c.tokens, model.session.chunk) : 1;
+  return choose_mla_form(model.config().attention, model.model->options().mla, count,
+                         c.depth + count)
+      .why();
+}
+
 // The class that most of the weights are multiplied in, and what the machine reaches in it.
 Ceiling measure_ceiling(const LoadedModel& model, const CpuOptions& cpu) {
   Format format = Format::f32;
@@ -195,6 +205,7 @@ void print_json(const LoadedModel& model, const Ceiling& ceiling, const std::vec
                   {"tokens_per_second", c.speed(c.median())},
                   {"flops", c.flops / c.median()}};
     if (c.bytes > 0) entry["bytes_per_second"] = c.bytes / c.median();
+    if (const std::string why = latent_why(model, c); !why.empty()) entry["latent_form"] = why;
     json["cases"].push_back(entry);
   }
   fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
@@ -222,6 +233,8 @@ void print_text(const LoadedModel& model, const Ceiling& ceiling, const std::vec
     }
     fmt::print("{} {:>10.1f} {:>6.1f}\n", line, c.flops / time / 1e9,
                100 * c.flops / time / ceiling.flops);
+    if (const std::string why = latent_why(model, c); !why.empty())
+      fmt::print("{:<14} latent attention {} a layer\n", "", why);
   }
 }
 

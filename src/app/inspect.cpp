@@ -5,7 +5,9 @@
 #include "app/loaded_model.h"
 #include "app/model_facts.h"
 #include "app/program.h"
+#include "engine/session.h"
 #include "model/family.h"
+#include "model/mla_choice.h"
 
 namespace nautile::app {
 namespace {
@@ -92,6 +94,47 @@ std::string attention_text(const AttentionConfig& a) {
                      a.key_dims());
 }
 
+// What decides between the forms of latent attention, at a depth that a chat reaches.
+struct LatentForms {
+  std::int64_t before, expanded_from;  // tokens; from: 0 for never
+  struct Span {
+    const char* what;
+    std::int64_t count;
+    MlaChoice choice;
+  };
+  std::vector<Span> spans;
+};
+
+LatentForms latent_forms(const ModelConfig& c) {
+  const std::int64_t half = c.context / 2;
+  const std::int64_t chunk = std::min(engine::SessionOptions{}.chunk, half);
+  const std::int64_t before = std::min<std::int64_t>(4096, half);
+  LatentForms forms{before, mla_expands_from(c.attention, before, c.context - before), {}};
+  const auto add = [&](const char* what, std::int64_t count) {
+    forms.spans.push_back(
+        {what, count, choose_mla_form(c.attention, MlaForm::by_cost, count, before + count)});
+  };
+  add("decode", 1);
+  add("prefill", chunk);
+  return forms;
+}
+
+Json latent_json(const ModelConfig& c) {
+  const LatentForms forms = latent_forms(c);
+  Json json = {{"before", forms.before},
+               {"expanded_from", forms.expanded_from},
+               {"exact", "absorbed"},
+               {"spans", Json::array()}};
+  for (const auto& [what, count, choice] : forms.spans) {
+    json["spans"].push_back({{"what", what},
+                             {"tokens", count},
+                             {"form", choice.form == MlaForm::absorbed ? "absorbed" : "expanded"},
+                             {"absorbed_cost", choice.absorbed_cost},
+                             {"expanded_cost", choice.expanded_cost}});
+  }
+  return json;
+}
+
 std::string experts_text(const ModelConfig& c) {
   const RouteRule& r = c.moe.route;
   const auto blocks = std::count(c.is_moe.begin(), c.is_moe.end(), true);
@@ -135,6 +178,7 @@ Json config_json(const ModelConfig& c) {
                   {"scaling", scaling_name(c.rope.scaling)},
                   {"factor", c.rope.factor},
                   {"original_context", c.rope.original_context}};
+  if (mla) json["attention"]["latent_forms"] = latent_json(c);
   if (c.moe.route.experts > 0) {
     const RouteRule& r = c.moe.route;
     json["moe"] = {{"experts", r.experts},
@@ -229,12 +273,25 @@ void row(const char* name, fmt::format_string<Args...> format, Args&&... args) {
   fmt::print("{:<20}{}\n", name, fmt::format(format, std::forward<Args>(args)...));
 }
 
+void print_latent_forms(const ModelConfig& c) {
+  const LatentForms forms = latent_forms(c);
+  row("latent form", "chosen by cost; after {} tokens {}", forms.before,
+      forms.expanded_from == 0
+          ? "absorbed for every chunk"
+          : fmt::format("absorbed for chunks below {} tokens, expanded from there on",
+                        forms.expanded_from));
+  for (const auto& [what, count, choice] : forms.spans)
+    row("", "{} {}: {} a layer", what, count, choice.why());
+  row("", "--exact: absorbed always, so that no number hangs on the cut of a prompt");
+}
+
 void print_config(const ModelConfig& c) {
   const ModelFacts facts = facts_of(c);
   row("family", "{}", c.family);
   row("shape", "{} layers, width {}, ffn width {}, vocabulary {}{}", c.layers, c.width, c.ffn_width,
       c.vocabulary, c.head == ModelConfig::Head::tied ? ", tied head" : "");
   row("attention", "{}", attention_text(c.attention));
+  if (c.attention.kind == AttentionKind::mla) print_latent_forms(c);
   if (c.moe.route.experts > 0) row("experts", "{}", experts_text(c));
   row("rope", "theta {}, scaling {}{}", c.rope.theta, scaling_name(c.rope.scaling),
       c.rope.factor != 1 ? fmt::format(" ×{}", c.rope.factor) : "");

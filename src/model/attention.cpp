@@ -168,30 +168,6 @@ void attend_expanded(Context& ctx, const HeadWeights& heads, Tensor q, const Que
   }
 }
 
-}  // namespace
-
-std::string MlaChoice::why() const {
-  return fmt::format("{}: absorbed costs {:.3g} multiply-adds, expanded {:.3g}",
-                     form == MlaForm::absorbed ? "absorbed" : "expanded", absorbed_cost,
-                     expanded_cost);
-}
-
-MlaChoice choose_mla_form(const AttentionConfig& a, MlaForm wanted, std::int64_t count,
-                          std::int64_t past) {
-  const double T = static_cast<double>(count), P = static_cast<double>(past),
-               seen = P - (T - 1) / 2;
-  const double H = a.heads, C = a.kv_rank, up = a.plain_dims + a.value_dims;
-  MlaChoice choice{wanted, T * H * C * up + T * seen * H * (2 * C + a.rope_dims),
-                   P * H * C * up + T * seen * H * (up + a.rope_dims)};
-  if (wanted == MlaForm::by_cost) {
-    choice.form =
-        choice.absorbed_cost <= choice.expanded_cost ? MlaForm::absorbed : MlaForm::expanded;
-  }
-  return choice;
-}
-
-namespace {
-
 // Queries [T, H·(N+R)] and what is cached [T, C+R], both rotated, the latter as the cache's format
 // gives it back.
 struct MlaInputs {

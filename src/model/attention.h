@@ -1,28 +1,13 @@
 // attention.h — the two attentions: multi-head latent (DeepSeek) and grouped-query (Llama, Qwen).
 #pragma once
 
-#include <string>
-
 #include "model/config.h"
+#include "model/mla_choice.h"
 #include "model/weights.h"
 #include "ops/batch.h"
 #include "ops/ops.h"
 
 namespace nautile {
-
-// Which form of MLA computes a span. The two round differently: by_cost may change the form with
-// the length of a chunk, the others never do.
-enum class MlaForm : std::uint8_t { by_cost, absorbed, expanded };
-
-struct MlaChoice {
-  MlaForm form;
-  double absorbed_cost, expanded_cost;  // multiply-adds
-  std::string why() const;
-};
-
-// `count` query tokens over `past` keys, these included.
-MlaChoice choose_mla_form(const AttentionConfig& config, MlaForm wanted, std::int64_t count,
-                          std::int64_t past);
 
 // The cached rows of one layer: where the batch's own rows are written and what its spans read.
 struct LayerKv {
