@@ -1,5 +1,7 @@
 #include "app/output.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -24,8 +26,15 @@ void keep_running_on_closed_pipes() {
 }
 
 Output write_output(std::string_view text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) return after_failure();
-  return std::fflush(stdout) == 0 ? Output::open : after_failure();
+  if (std::fflush(stdout) != 0) return after_failure();
+  // Past the buffer: a Ctrl-C that interrupts a write of stdio loses what it held.
+  while (!text.empty()) {
+    const ssize_t put = ::write(STDOUT_FILENO, text.data(), text.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return after_failure();
+    text.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return Output::open;
 }
 
 void flush_output() {

@@ -14,7 +14,8 @@ enum class Output : std::uint8_t { open, closed };
 // things.
 void keep_running_on_closed_pipes();
 
-// Writes and flushes. Throws Error(failure) if standard output cannot be written to (a full disk).
+// Writes at once, after what was printed by other ways, also while signals come. Throws
+// Error(failure) if standard output cannot be written to (a full disk).
 Output write_output(std::string_view text);
 
 // Brings out what was printed by other ways. Throws Error(failure), OutputClosed.

@@ -113,7 +113,6 @@ ExitCode Repl::run() {
     try {
       if (handle(*input) == Go::leave) return ExitCode::ok;
     } catch (const Error& error) {
-      if (error.kind() == ErrorKind::failure && std::ferror(stdout) != 0) throw;
       fmt::print(stderr, "{}\n", error.what());
     }
   }
@@ -135,7 +134,7 @@ Repl::Go Repl::command(const Command& command) {
   const auto& [name, rest] = command;
   if (name == "bye" || name == "exit" || name == "quit") return Go::leave;
   if (name == "help" || name == "?") {
-    fmt::print("{}", kHelp);
+    write_output(kHelp);
   } else if (name == "system") {
     system(rest);
   } else if (name == "set") {
@@ -148,27 +147,28 @@ Repl::Go Repl::command(const Command& command) {
     chat_.clear();
     fmt::print(stderr, "(forgotten)\n");
   } else if (name == "reasoning") {
-    fmt::print("{}\n", last_reasoning_.empty() ? "(the last answer had no reasoning)"
-                                               : terminal_safe(trimmed(last_reasoning_)));
+    write_output(fmt::format("{}\n", last_reasoning_.empty()
+                                         ? "(the last answer had no reasoning)"
+                                         : terminal_safe(trimmed(last_reasoning_))));
   } else {
     throw make_error(ErrorKind::usage, "there is no command /{}", name)
         .hint("{}", suggestion("/" + name, {"/help", "/system", "/set", "/save", "/load", "/clear",
                                             "/reasoning", "/bye"}));
   }
-  std::fflush(stdout);
   return Go::on;
 }
 
 void Repl::system(const std::string& rest) {
   if (!rest.empty()) chat_.set_system(rest == "none" ? "" : rest);
   const std::string text = chat_.system();
-  fmt::print("{}\n", text.empty() ? "(no system prompt)" : terminal_safe(text));
+  write_output(fmt::format("{}\n", text.empty() ? "(no system prompt)" : terminal_safe(text)));
 }
 
 void Repl::set(const std::string& rest) {
   if (rest.empty()) {
-    fmt::print("{}  context: {} of {} tokens used (--ctx)\n", settings_text(chat_.settings()),
-               chat_.session().size(), chat_.session().context());
+    write_output(fmt::format("{}  context: {} of {} tokens used (--ctx)\n",
+                             settings_text(chat_.settings()), chat_.session().size(),
+                             chat_.session().context()));
     return;
   }
   const std::size_t space = rest.find_first_of(" \t");
@@ -177,7 +177,8 @@ void Repl::set(const std::string& rest) {
   const Setting& setting = find_setting(name);
   if (!value.empty())
     apply_setting(chat_.settings(), name, value, "/set", chat_.model().config().vocabulary);
-  fmt::print("{} is {} ({})\n", setting.name, setting.show(chat_.settings()), setting.help);
+  write_output(
+      fmt::format("{} is {} ({})\n", setting.name, setting.show(chat_.settings()), setting.help));
 }
 
 void Repl::save(const std::string& name) {
