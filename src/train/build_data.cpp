@@ -215,7 +215,7 @@ void Builder::prepare(const SourceSpec& source, Prepared& document) const {
   try {
     encode(source, document);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::bad_input) throw;
+    if (error.kind() != ErrorKind::bad_input) throw error.with("in {}", document.raw.where);
     document.problem = error.message();
   }
 }

@@ -27,26 +27,28 @@ std::vector<PackedRow> Packer::advance(State& state) const {
 std::vector<PackedRow> Packer::advance_whole(State& state) const {
   std::vector<PackedRow> rows(static_cast<std::size_t>(rows_));
   std::vector<std::int64_t> room(rows.size(), seq_len_);
-  std::vector<std::uint64_t> waiting;
+  std::vector<PackedPiece> waiting;
   std::int64_t free = seq_len_ * rows_;
-  const auto place = [&](std::uint64_t draw) {
-    const std::int64_t length = length_(draw);
-    NAUTILE_ASSERT(length >= 1 && length <= seq_len_, "a piece of {} tokens for rows of {}", length,
-                   seq_len_);
+  const auto place = [&](const PackedPiece& piece) {
     std::size_t best = rows.size();
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (room[i] >= length && (best == rows.size() || room[i] < room[best])) best = i;
+      if (room[i] >= piece.end && (best == rows.size() || room[i] < room[best])) best = i;
     }
     if (best == rows.size()) {
-      waiting.push_back(draw);
+      waiting.push_back(piece);
       return;
     }
-    rows[best].push_back({draw, 0, length});
-    room[best] -= length;
-    free -= length;
+    rows[best].push_back(piece);
+    room[best] -= piece.end;
+    free -= piece.end;
   };
-  for (const std::uint64_t draw : state.waiting) place(draw);
-  while (free > 0 && waiting.size() < kWaiting && state.next < draws_) place(state.next++);
+  for (const PackedPiece& piece : state.waiting) place(piece);
+  while (free > 0 && waiting.size() < kWaiting && state.next < draws_) {
+    const std::int64_t length = length_(state.next);
+    NAUTILE_ASSERT(length >= 1 && length <= seq_len_, "a piece of {} tokens for rows of {}", length,
+                   seq_len_);
+    place({state.next++, 0, length});
+  }
   state.waiting = std::move(waiting);
   std::erase_if(rows, [](const PackedRow& row) { return row.empty(); });
   return rows;

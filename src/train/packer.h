@@ -26,8 +26,8 @@ struct PackedPiece {
 using PackedRow = std::vector<PackedPiece>;
 
 // Slots are a pure function of their index: what a slot holds follows from the lengths of all draws
-// before it, which are walked through once and remembered at intervals (some 100 ns a draw). Safe
-// to use from many threads.
+// before it, which are walked through once and remembered at intervals (about half a microsecond a
+// draw). Safe to use from many threads.
 class Packer {
  public:
   // length(draw) in 1 … seq_len, a pure function.
@@ -49,9 +49,9 @@ class Packer {
   static constexpr std::int64_t kRemembered = 64;  // every so many slots
 
   struct State {
-    std::uint64_t next = 0;              // the next draw
-    std::int64_t used = 0;               // stream: tokens of it that are used already
-    std::vector<std::uint64_t> waiting;  // whole
+    std::uint64_t next = 0;            // the next draw
+    std::int64_t used = 0;             // stream: tokens of it that are used already
+    std::vector<PackedPiece> waiting;  // whole: from 0 to their lengths
   };
   std::vector<PackedRow> advance(State& state) const;
   std::vector<PackedRow> advance_whole(State& state) const;
