@@ -1,6 +1,7 @@
 // Attention within a batch: the bits of attend(), and gradients against the formula in double.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -189,7 +190,7 @@ TEST(AttendFresh, GivesTheBitsOfAttend) {
       for (std::size_t h = 0; h < kv; ++h) {
         float* key = cache.data() + t * row + h * d;
         std::memcpy(key, o.kv.data() + (t * kv + h) * o.head, o.own * sizeof(float));
-        std::memcpy(key + o.own, o.shared.data() + t * (d - o.own), (d - o.own) * sizeof(float));
+        std::copy_n(o.shared.data() + t * (d - o.own), d - o.own, key + o.own);
         std::memcpy(cache.data() + t * row + kv * d + h * v,
                     o.kv.data() + (t * kv + h) * o.head + o.own, v * sizeof(float));
       }

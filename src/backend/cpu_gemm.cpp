@@ -1,6 +1,7 @@
 #include "backend/cpu_gemm.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -47,7 +48,7 @@ void GemmRun::share_panels() {
     const double all = cost[i] * static_cast<double>(panels_of(list_[i]));
     while (next < threads && before + all >= total * next / threads) {
       const double inside = cost[i] > 0 ? (total * next / threads - before) / cost[i] : 0;
-      shares_[static_cast<std::size_t>(next++)] = {i, static_cast<std::int64_t>(inside + 0.5)};
+      shares_[static_cast<std::size_t>(next++)] = {i, std::llround(inside)};
     }
     before += all;
   }

@@ -65,7 +65,7 @@ std::size_t GemmRun::panel_stride() const {
     case ComputeClass::f32:
       return kPanelBytes;
     case ComputeClass::i8:
-      return static_cast<std::size_t>(kChunk * kPanelRows * kernels_.panels.i8_panel_bytes);
+      return kPanelBytes / sizeof(float) * static_cast<std::size_t>(kernels_.panels.i8_panel_bytes);
     default:
       return kPanelBytes / 2;
   }

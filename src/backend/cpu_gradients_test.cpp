@@ -130,8 +130,9 @@ TEST(Gradients, RopeTurnsBack) {
     cos.push_back(std::cos(angle));
     sin.push_back(std::sin(angle));
   }
-  std::vector<std::int32_t> positions;
-  for (int i = 0; i < rows; ++i) positions.push_back(i * 7 % positions_known);
+  std::vector<std::int32_t> positions(rows);
+  for (std::size_t i = 0; i < positions.size(); ++i)
+    positions[i] = static_cast<std::int32_t>(i * 7 % positions_known);
   for (const auto order : {Backend::RopeOrder::pairs, Backend::RopeOrder::halves}) {
     on_every_table(
         [&](CpuBackend& backend) {
@@ -204,8 +205,9 @@ TEST(Gradients, DispatchAndCombine) {
   const int chosen = 3;
   Values rows = normal(tokens * chosen * width, 1), weights = normal(tokens * chosen, 2),
          dout = normal(tokens * width, 3);
-  std::vector<std::int32_t> slot;
-  for (int i = 0; i < tokens * chosen; ++i) slot.push_back(i * 11 % (60 * 3));
+  std::vector<std::int32_t> slot(weights.size());
+  for (std::size_t i = 0; i < slot.size(); ++i)
+    slot[i] = static_cast<std::int32_t>(i * 11 % slot.size());
   std::vector<double> drows(rows.size()), dweights(weights.size()), dx(dout.size());
   for (std::size_t i = 0; i < slot.size(); ++i) {
     const std::size_t to = static_cast<std::size_t>(slot[i]);
@@ -237,8 +239,8 @@ TEST(Gradients, DispatchAndCombine) {
 TEST(Gradients, EmbeddingAndBias) {
   const std::int64_t tokens = 300, width = 150, words = 11;
   Values dy = normal(tokens * width, 1), table = normal(words * width, 2), bias = normal(width, 3);
-  std::vector<std::int32_t> ids;
-  for (int i = 0; i < tokens; ++i) ids.push_back(i * i % 11);
+  std::vector<std::int32_t> ids(tokens);
+  for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int32_t>(i * i % words);
   std::vector<double> dtable(table.begin(), table.end()), dbias(bias.begin(), bias.end());
   for (std::size_t i = 0; i < dy.size(); ++i) {
     dtable[static_cast<std::size_t>(ids[i / width]) * width + i % width] += wide(dy[i]);
@@ -262,9 +264,10 @@ TEST(Gradients, LogProb) {
   for (const std::int64_t words : {1, 15, 16, 1037}) {
     Values logits = normal(static_cast<std::size_t>(rows * words), 1, 5);
     const Values scale = normal(rows, 2);
-    std::vector<std::int32_t> targets;
-    for (int i = 0; i < rows; ++i)
-      targets.push_back(i % 4 == 3 ? -1 : i * 31 % static_cast<int>(words));
+    std::vector<std::int32_t> targets(rows);
+    for (int i = 0; i < rows; ++i) {
+      targets[static_cast<std::size_t>(i)] = i % 4 == 3 ? -1 : i * 31 % static_cast<int>(words);
+    }
     std::vector<double> lse, d;
     for (std::size_t i = 0; i < rows; ++i) {
       double sum = 0;

@@ -193,9 +193,10 @@ TEST_P(GradientTable, PackF8GivesTheSameBits) {
     for (const F8Scale style : {F8Scale::any, F8Scale::power_of_two}) {
       const auto run = [&](const Kernels& k) {
         std::vector<bf16> q(x.size() + 1);
-        Values scale(x.size() / 128 + 1), all;
+        Values scale(x.size() / 128 + 1);
         k.panels.pack_f8(x.data(), count, style, q.data(), scale.data());
         std::vector<std::uint32_t> bits;
+        bits.reserve(q.size() + scale.size());
         for (const bf16 value : q) bits.push_back(value.bits);
         for (const float value : scale) {
           std::uint32_t word;
