@@ -158,6 +158,7 @@ Merger::Merger(const PieceCounts& counts, const BpeTrainOptions& options) : opti
 // Bytes in the order of the characters that stand for them, as in GPT-2's vocabulary.
 void Merger::start_tokens(const std::vector<std::string>& reserved) {
   std::vector<std::string> bytes;
+  bytes.reserve(256);
   for (int b = 0; b < 256; ++b) bytes.emplace_back(1, static_cast<char>(b));
   std::sort(bytes.begin(), bytes.end(), [](const std::string& a, const std::string& b) {
     return decode_rune(bytes_to_alphabet(a).c_str()).code <

@@ -347,7 +347,7 @@ Json build_data(const DataSpec& spec, const DataTokenizer& tokenizer, const std:
                 Overwrite overwrite, ThreadPool& pool, const BuildCallbacks& callbacks) {
   Builder builder(spec, tokenizer, out, pool, callbacks);
   clear_folder(out, overwrite);
-  const Json index = builder.run();
+  Json index = builder.run();
   const fs::path folder(out);
   for (const auto& [name, content] : tokenizer.files) {
     write_file_atomic((folder / name).string(), content);

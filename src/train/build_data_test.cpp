@@ -88,7 +88,7 @@ class BuildTest : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   std::string write(const std::string& name, const std::string& content) const {
-    const std::string path = (folder_ / name).string();
+    std::string path = (folder_ / name).string();
     std::ofstream(path, std::ios::binary) << content;
     return path;
   }
@@ -218,7 +218,7 @@ TEST_F(BuildTest, DamagedFoldersAreRefused) {
   for (std::uint64_t i = 0; i < 50; ++i) lines += line_of(i);
   const Json index = build(spec_for(write("lines.jsonl", lines)), "out");
   const std::string out = (folder_ / "out").string();
-  const auto fault = [&](Json changed) {
+  const auto fault = [&](const Json& changed) {
     std::ofstream(out + "/index.json") << changed.dump();
     try {
       DataFolder::open(out);

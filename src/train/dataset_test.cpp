@@ -51,7 +51,7 @@ class DataTest : public ::testing::Test {
     return Shard(path(name));
   }
 
-  DataFolder folder(std::vector<std::pair<std::string, double>> sources,
+  DataFolder folder(const std::vector<std::pair<std::string, double>>& sources,
                     std::uint64_t documents = 200, std::uint64_t longest = 40) const {
     DataFolder data;
     data.path = folder_.string();

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace nautile::train {
 namespace {
@@ -64,7 +65,7 @@ Fingerprint fingerprint(std::string_view text, std::span<const std::uint64_t> wo
 
 bool Deduplicator::is_near(std::span<const std::uint32_t> signature) const {
   const auto wanted =
-      static_cast<std::size_t>(threshold_ * static_cast<double>(signature.size()) + 0.5);
+      static_cast<std::size_t>(std::llround(threshold_ * static_cast<double>(signature.size())));
   for (std::size_t band = 0; band < kBands; ++band) {
     const auto found = bands_.find(band_key(signature, band));
     if (found == bands_.end()) continue;
