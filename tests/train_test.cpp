@@ -189,8 +189,8 @@ TEST_P(ByHeart, LossFallsBelow) {
   const train::TokenBatch batch = token_batch(from.batch(0));
   train::StepReport report;
   for (int i = 0; i < 250; ++i) report = trainer.step({&batch, 1});
-  // Random weights give ln 96 = 4.6 nats and more; spans that begin alike cannot be told apart, so 0
-  // is out of reach.
+  // Random weights give ln 96 = 4.6 nats and more; spans that begin alike cannot be told apart, so
+  // 0 is out of reach.
   EXPECT_LT(report.loss, 0.1);
   EXPECT_LT(report.mtp_loss, 0.2);
   fmt::print("loss {:.4f}, MTP {:.4f}\n", report.loss, report.mtp_loss);

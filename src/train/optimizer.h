@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/gradient_backend.h"
+#include "ops/context.h"
 #include "train/param_set.h"
 
 namespace nautile::train {
