@@ -108,12 +108,21 @@ namespace {
 constexpr std::size_t kBuffer = std::size_t{1} << 20;
 constexpr int kMostNames = 1000;  // temporary files of one process for one path
 
-// The folder that holds `path`, open, or none where it may not be read.
-Descriptor open_folder(const std::string& path) {
-  const std::string folder = std::filesystem::absolute(path).parent_path().string();
+std::string folder_of(const std::string& path) {
+  return std::filesystem::absolute(path).parent_path().string();
+}
+
+// Open, or none where it may not be read.
+Descriptor open_folder(const std::string& folder) {
   Descriptor directory{::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (directory.fd < 0 && errno != EACCES) system_fail("open", folder);
   return directory;
+}
+
+// Some file systems keep names without being asked and refuse to be asked.
+void sync_names(const Descriptor& open, const std::string& folder) {
+  if (open.fd >= 0 && ::fsync(open.fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+    system_fail("sync the folder", folder);
 }
 
 }  // namespace
@@ -178,17 +187,19 @@ void AtomicWriter::write(std::span<const std::byte> bytes) {
 
 void AtomicWriter::commit() {
   flush();
-  const Descriptor folder = open_folder(path_);
+  const std::string name = folder_of(path_);
+  const Descriptor folder = open_folder(name);
   if (::fsync(fd_) != 0) system_fail("sync", path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
     const int code = errno;
     fail(ErrorKind::failure, "cannot rename {} to {}: {}", temporary_, path_, std::strerror(code));
   }
   ::close(std::exchange(fd_, -1));
-  // Some file systems keep names without being asked and refuse to be asked.
-  if (folder.fd >= 0 && ::fsync(folder.fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
-    system_fail("sync the folder of", path_);
-  }
+  sync_names(folder, name);
+}
+
+void sync_folder(const std::string& folder) {
+  sync_names(open_folder(folder), folder);
 }
 
 void write_file_atomic(const std::string& path, std::string_view content) {

@@ -73,6 +73,9 @@ class AtomicWriter {
   std::uint64_t size_ = 0, written_ = 0;
 };
 
+// Makes the names in a folder last (fsync). Throws Error(failure).
+void sync_folder(const std::string& folder);
+
 // The whole content at once, as AtomicWriter does.
 void write_file_atomic(const std::string& path, std::string_view content);
 

@@ -72,6 +72,8 @@ class RunFolder {
 
  private:
   class Lock;
+  std::string checkpoints() const { return file("checkpoints"); }
+
   std::string path_;
   Use use_;
   Retention retention_;

@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
 namespace nautile::train {
+
+class Trainer;
 
 struct RunState {
   std::int64_t step = 0;       // optimizer steps done
@@ -18,5 +21,30 @@ struct RunState {
   // What the caller wants back as it was: an object.
   nlohmann::ordered_json extra = nlohmann::ordered_json::object();
 };
+
+// What a trainer that goes on from a checkpoint must share with the one that wrote it, beside the
+// parameters' names and shapes: "precision" -> "bf16" and the like.
+using TrainerFacts = std::map<std::string, std::string>;
+TrainerFacts facts_of(Trainer& trainer);
+
+// A file of a checkpoint, as state.json lists it.
+struct FileSum {
+  std::uint64_t bytes = 0;
+  std::uint64_t xxh64 = 0;
+};
+
+// All of state.json.
+struct StateFile {
+  RunState run;
+  TrainerFacts trainer;
+  std::map<std::string, FileSum> files;  // by plain name
+
+  std::string text() const;
+  // Throws Error(bad_input) naming `what` and the member, Error(unsupported) for a later format.
+  static StateFile parse(std::string_view text, const std::string& what);
+};
+
+// 16 hexadecimal digits, as xxhsum prints them.
+std::string checksum_text(std::uint64_t xxh64);
 
 }  // namespace nautile::train
