@@ -39,7 +39,8 @@ class GradientBackend {
   // i8 are dequantized and take class bf16. Products of one call write disjoint y.
   virtual void input_gradients(std::span<const Product> list, Write write,
                                std::optional<ComputeClass> forced) = 0;
-  // bf16 rounds both operands, fp8dyn quantizes both in tiles of 128 rows (of m) by one column.
+  // bf16 rounds both operands, fp8dyn quantizes both in tiles of 128 rows (of m) by one column. The
+  // dw of one call are disjoint.
   virtual void weight_gradients(std::span<const OuterProduct> list, ComputeClass compute) = 0;
   // dw [n] += Σ rows of dy [m, n]
   virtual void bias_gradient(Tensor dy, float* dw) = 0;
