@@ -1,6 +1,7 @@
 // A row's numbers depend on the row: not on chunks, pages, company, threads or the cache they come
 // from.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <random>
 
@@ -129,7 +130,8 @@ TEST(Session, SavedTruncatedAndChunkedGoOnToTheSameBits) {
     first.append(prefix);
     first.append(random_tokens(20, runner.model.config().vocabulary, 6));
     first.truncate(150);
-    const std::string file = testing::TempDir() + "nautile_session_test";
+    const std::string file =
+        testing::TempDir() + "nautile_session_test_" + std::to_string(::getpid());
     first.save(file, "deepseek_v3");
     second.load(file, "deepseek_v3");
     for (std::size_t i = 150; i < 199; ++i) second.append({&tokens[i], 1});

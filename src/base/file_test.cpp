@@ -17,7 +17,7 @@ namespace nautile {
 namespace {
 
 TEST(File, WritesAtomicallyAndMaps) {
-  const std::string path = ::testing::TempDir() + "nautile_file_test.bin";
+  const std::string path = ::testing::TempDir() + "nautile_file_test_" + std::to_string(::getpid());
   write_file_atomic(path, "hello");
   write_file_atomic(path, "hello, world");
   EXPECT_EQ(read_file(path), "hello, world");

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -26,7 +27,8 @@ bool same(std::span<const std::byte> a, std::span<const std::byte> b) {
 }
 
 TEST(Writers, GgufReadsBackAsWritten) {
-  const std::string path = ::testing::TempDir() + "nautile_writer_test.gguf";
+  const std::string path =
+      ::testing::TempDir() + "nautile_writer_test_" + std::to_string(::getpid()) + ".gguf";
   GgufMetadata metadata;
   metadata.string("general.architecture", "llama");
   metadata.u32("llama.block_count", 2);
@@ -66,7 +68,8 @@ TEST(Writers, GgufReadsBackAsWritten) {
 }
 
 TEST(Writers, SafetensorsReadsBackAsWritten) {
-  const std::string path = ::testing::TempDir() + "nautile_writer_test.safetensors";
+  const std::string path =
+      ::testing::TempDir() + "nautile_writer_test_" + std::to_string(::getpid()) + ".safetensors";
   const auto scalar = ramp(4, 1);
   const auto matrix = ramp(6, 9);
   {

@@ -2,6 +2,7 @@
 // arrangement.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
@@ -66,7 +67,7 @@ json dense(const char* type) {
 class MakeModel : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "nautile_make_model/";
+    folder_ = ::testing::TempDir() + "nautile_make_model_" + std::to_string(::getpid()) + "/";
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }
