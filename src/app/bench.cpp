@@ -6,9 +6,9 @@
 
 #include "app/loaded_model.h"
 #include "app/machine.h"
-#include "app/model_facts.h"
 #include "app/program.h"
 #include "app/progress_line.h"
+#include "model/model_facts.h"
 
 namespace nautile::app {
 namespace {

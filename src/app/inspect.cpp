@@ -3,11 +3,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app/loaded_model.h"
-#include "app/model_facts.h"
 #include "app/program.h"
 #include "engine/session.h"
 #include "model/family.h"
 #include "model/mla_choice.h"
+#include "model/model_facts.h"
 
 namespace nautile::app {
 namespace {

@@ -1,14 +1,13 @@
-// suggest.h — what a mistyped word may have meant.
+// suggest.h — the words that a mistyped verb or option may have meant.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
-namespace nautile::app {
+#include "base/suggest.h"
 
-// "did you mean 'chat'?", or the whole list where nothing is near.
-std::string suggestion(const std::string& word, const std::vector<std::string>& known);
+namespace nautile::app {
 
 std::vector<std::string> verb_names(const CLI::App& root);
 const CLI::App* find_verb(const CLI::App& root, const std::string& name);  // nullptr if absent

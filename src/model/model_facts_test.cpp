@@ -1,5 +1,5 @@
 // Parameter counts of released models against the published check sums (model cards and reports).
-#include "app/model_facts.h"
+#include "model/model_facts.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "model/family.h"
 
-namespace nautile::app {
+namespace nautile {
 namespace {
 
 nlohmann::json deepseek_v3() {
@@ -39,6 +39,12 @@ TEST(ModelFacts, DeepSeekV3) {
   EXPECT_EQ(facts.mtp_parameters, 11'507'286'272u + 3u * 7168u + 2ull * 7168u * 7168u);
   EXPECT_EQ(facts.head_flops, 2.0 * 129280 * 7168);
   EXPECT_EQ(facts.flops_per_past_token, 61 * 2.0 * 128 * (576 + 512));
+  // A module: the join, attention, router, 8 + 1 experts; and the head.
+  const double attention =
+      1536. * 7168 + 128. * 192 * 1536 + 576. * 7168 + 128. * 256 * 512 + 7168. * 128 * 128;
+  EXPECT_EQ(facts.mtp_flops_per_token, 2 * (2 * 7168. * 7168 + attention + 256 * 7168. +
+                                            9 * 3 * 7168. * 2048 + 129280. * 7168));
+  EXPECT_EQ(facts.mtp_flops_per_pair, 2.0 * 128 * (192 + 128));
 }
 
 TEST(ModelFacts, DeepSeekV2) {
@@ -95,4 +101,4 @@ TEST(ModelFacts, TiedHeadCountsOnce) {
 }
 
 }  // namespace
-}  // namespace nautile::app
+}  // namespace nautile

@@ -5,7 +5,7 @@
 
 #include "model/config.h"
 
-namespace nautile::app {
+namespace nautile {
 
 struct ModelFacts {
   std::uint64_t parameters = 0;         // without prediction modules; a tied head counts once
@@ -17,8 +17,12 @@ struct ModelFacts {
   // Attention, for each token before it: in decode (MLA absorbed) and in prefill (MLA expanded).
   double flops_per_past_token = 0;
   double prefill_flops_per_pair = 0;
+  // Of one prediction module in prefill: weight products with the head it shares, and attention for
+  // each pair. All modules are alike.
+  double mtp_flops_per_token = 0;
+  double mtp_flops_per_pair = 0;
 };
 
 ModelFacts facts_of(const ModelConfig& config);
 
-}  // namespace nautile::app
+}  // namespace nautile

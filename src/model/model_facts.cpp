@@ -1,10 +1,10 @@
-#include "app/model_facts.h"
+#include "model/model_facts.h"
 
 #include <string_view>
 
 #include "model/weights.h"
 
-namespace nautile::app {
+namespace nautile {
 namespace {
 
 bool is_expert(std::string_view name) {
@@ -40,12 +40,15 @@ ModelFacts facts_of(const ModelConfig& config) {
     const auto count = static_cast<std::uint64_t>(info.shape.elements());
     // Modules come last in the list.
     in_mtp = in_mtp || info.name.starts_with(first_module);
+    const double share = is_expert(info.name) ? chosen : 1;
     if (in_mtp) {
       facts.mtp_parameters += count;
+      if (info.role == Role::matrix || info.role == Role::router) {
+        facts.mtp_flops_per_token += 2 * share * static_cast<double>(count);
+      }
       return;
     }
     facts.parameters += count;
-    const double share = is_expert(info.name) ? chosen : 1;
     if (info.role == Role::embedding) {
       // One row is looked up; a tied table is read whole as the head.
       if (config.head == ModelConfig::Head::own) {
@@ -66,8 +69,14 @@ ModelFacts facts_of(const ModelConfig& config) {
   if (config.head == ModelConfig::Head::tied) facts.flops_per_token += facts.head_flops;
   const AttentionConfig& a = config.attention;
   facts.flops_per_past_token = config.layers * attention_flops(a);
-  facts.prefill_flops_per_pair = 2.0 * config.layers * a.heads * (a.key_dims() + a.value_dims);
+  const double pair = 2.0 * a.heads * (a.key_dims() + a.value_dims);
+  facts.prefill_flops_per_pair = config.layers * pair;
+  if (config.mtp_layers > 0) {
+    facts.mtp_flops_per_token /= config.mtp_layers;
+    facts.mtp_flops_per_token += facts.head_flops;
+    facts.mtp_flops_per_pair = pair;
+  }
   return facts;
 }
 
-}  // namespace nautile::app
+}  // namespace nautile
