@@ -47,5 +47,6 @@ void add_man(CLI::App& root, Program& program);
 void add_run(CLI::App& root, Program& program);
 void add_tokenize(CLI::App& root, Program& program);
 void add_tokenizer(CLI::App& root, Program& program);
+void add_train(CLI::App& root, Program& program);
 
 }  // namespace nautile::app

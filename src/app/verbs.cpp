@@ -11,6 +11,7 @@ void add_verbs(CLI::App& root, Program& program) {
   add_eval(root, program);
   add_tokenizer(root, program);
   add_data(root, program);
+  add_train(root, program);
   add_bench(root, program);
   add_doctor(root, program);
   add_completion(root, program);

@@ -37,6 +37,17 @@ void normal_pair(std::uint64_t seed, std::uint64_t i, std::uint64_t stream, doub
 
 }  // namespace
 
+bool is_trained(const SlotInfo& info) {
+  return info.role != Role::router_bias && !info.name.ends_with(".key_up") &&
+         !info.name.ends_with(".value_up");
+}
+
+Format trained_format(Precision precision, const SlotInfo& info) {
+  if (precision == Precision::f32 || info.shape.rank() < 2) return Format::f32;
+  const bool blocks = info.role == Role::matrix && !info.name.ends_with(".mtp.join");
+  return precision == Precision::fp8 && blocks ? Format::f8_e4m3 : Format::bf16;
+}
+
 ParamSet::ParamSet(const ModelConfig& config, ModelWeights& weights, Precision precision)
     : precision_(precision) {
   weights.visit(config, [this](const SlotInfo& info, Slot& slot) { add(info, slot); });
@@ -48,7 +59,7 @@ ParamSet::ParamSet(const ModelConfig& config, ModelWeights& weights, Precision p
     w.name = p.info.name;
     w.shape = p.info.shape;
     w.param = static_cast<ParamId>(i + 1);
-    w.format = p.is_matrix() ? format_of(p.info.role) : Format::f32;
+    w.format = trained_format(precision, p.info);
     if (!p.is_matrix()) {
       p.slot->values.assign(p.count, 0.0f);
       w.data = reinterpret_cast<const std::byte*>(p.slot->values.data());
@@ -66,9 +77,7 @@ ParamSet::ParamSet(const ModelConfig& config, ModelWeights& weights, Precision p
   }
 }
 
-// kv_up is the trained form of MLA's expansion; llama.cpp's split one is never made.
 void ParamSet::add(const SlotInfo& info, Slot& slot) {
-  if (info.name.ends_with(".key_up") || info.name.ends_with(".value_up")) return;
   if (info.role == Role::router_bias) {
     slot.values.assign(static_cast<std::size_t>(info.shape.elements()), 0.0f);
     slot.weight.name = info.name;
@@ -77,14 +86,9 @@ void ParamSet::add(const SlotInfo& info, Slot& slot) {
     router_biases_.push_back({layer_of(info.name), &slot});
     return;
   }
+  if (!is_trained(info)) return;
   const std::size_t offset = params_.empty() ? 0 : params_.back().offset + params_.back().count;
   params_.push_back({info, &slot, offset, static_cast<std::size_t>(info.shape.elements())});
-}
-
-// High precision stays where DeepSeek-V3 keeps it (report §3.3.1): embedding, head, router, norms.
-Format ParamSet::format_of(Role role) const {
-  if (precision_ == Precision::f32) return Format::f32;
-  return precision_ == Precision::fp8 && role == Role::matrix ? Format::f8_e4m3 : Format::bf16;
 }
 
 const Param* ParamSet::find(std::string_view canonical) const {

@@ -16,8 +16,15 @@ namespace nautile::train {
 enum class Precision : std::uint8_t {
   f32,   // the masters themselves
   bf16,  // matrices and gains rounded to BF16
-  fp8,  // as bf16, and the matrices of attention, feed-forward and MTP in E4M3 with 128×128 scales
+  fp8,   // as bf16, and the matrices of attention and feed-forward in E4M3 with 128×128 scales
 };
+
+// Whether a weight of the list is a parameter: not MLA's split form (kv_up is trained), nor a
+// router's bias.
+bool is_trained(const SlotInfo& info);
+// What the model multiplies. High precision stays where DeepSeek-V3 keeps it (report §3.3.1 and the
+// released files): embedding, head, router, the join of an MTP module; and what has one dimension.
+Format trained_format(Precision precision, const SlotInfo& info);
 
 struct Param {
   SlotInfo info;
@@ -62,7 +69,6 @@ class ParamSet {
     std::vector<float> scales;
   };
   void add(const SlotInfo& info, Slot& slot);
-  Format format_of(Role role) const;
   void refresh_matrix(Backend& backend, std::size_t index);
 
   Precision precision_;

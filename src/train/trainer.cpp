@@ -75,6 +75,11 @@ StepReport Trainer::gradients_of(std::span<const TokenBatch> slots) {
 
 StepReport Trainer::step(std::span<const TokenBatch> slots) {
   const StepReport report = gradients_of(slots);
+  apply(report);
+  return report;
+}
+
+void Trainer::apply(const StepReport& report) {
   NAUTILE_CHECK(std::isfinite(report.loss) && std::isfinite(report.grad_norm),
                 "step {}: loss {} and gradient norm {}; nothing was changed", report.step,
                 report.loss, report.grad_norm);
@@ -86,7 +91,6 @@ StepReport Trainer::step(std::span<const TokenBatch> slots) {
   params_->refresh(backend_);
   set_progress(step_ + 1, report.tokens_seen);
   update_ema();
-  return report;
 }
 
 // b += γ·sign(mean load − load), over the whole step (DeepSeek-V3 report §2.1.2).

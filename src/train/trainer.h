@@ -60,9 +60,14 @@ class Trainer {
   // Gradients of one step into gradients(), without moving anything; `slots` in order.
   StepReport gradients_of(std::span<const TokenBatch> slots);
   std::span<const float> gradients() const { return gradients_; }
-  // gradients_of, then clip, optimizer, router biases. Throws Error(bad_input) naming the step when
-  // a loss or the gradient's norm is not finite; nothing has moved then.
+  // Clip, optimizer, router biases by what gradients_of has just found. Throws Error(bad_input)
+  // naming the step when a loss or the gradient's norm is not finite; nothing has moved then.
+  void apply(const StepReport& report);
+  // gradients_of, then apply.
   StepReport step(std::span<const TokenBatch> slots);
+
+  // Bytes of working memory that were in use at most.
+  std::size_t scratch_peak() const { return arena_.peak(); }
 
   // Nats and weight of held-out rows.
   LossSums evaluate(std::span<const TokenBatch> slots);

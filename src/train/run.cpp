@@ -1,0 +1,204 @@
+#include "train/run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/file.h"
+
+namespace nautile::train {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A fading sum's share that stays from step to step: about the last twenty steps count.
+constexpr double kFade = 0.95;
+
+}  // namespace
+
+void TrainingRun::say(const std::string& text) const {
+  if (hooks_.notice) hooks_.notice(text);
+}
+
+bool TrainingRun::due(std::int64_t every) const {
+  return every > 0 && (trainer_->step_count() % every == 0 || finished());
+}
+
+bool TrainingRun::finished() const {
+  return trainer_->tokens_seen() >= recipe_.tokens ||
+         (recipe_.steps > 0 && trainer_->step_count() >= recipe_.steps);
+}
+
+RunEnd TrainingRun::go() {
+  RunEnd end = RunEnd::finished;
+  while (!finished()) {
+    step();
+    const std::chrono::duration<double> spent = Clock::now() - start_;
+    if (!finished() && hooks_.stop()) {
+      end = RunEnd::stopped;
+      break;
+    }
+    if (!finished() && recipe_.max_minutes > 0 && spent.count() > 60 * recipe_.max_minutes) {
+      end = RunEnd::out_of_time;
+      break;
+    }
+  }
+  if (saved_step_ != trainer_->step_count()) save();
+  folder_->wait();
+  return end;
+}
+
+void TrainingRun::step() {
+  const auto start = Clock::now();
+  std::vector<TokenBatch> slots(
+      static_cast<std::size_t>(recipe_.slots_at(trainer_->tokens_seen())));
+  for (std::size_t i = 0; i < slots.size(); ++i)
+    slots[i] = data_->dataset().slot(next_slot_ + static_cast<std::int64_t>(i));
+  StepRecord record;
+  record.first_slot = next_slot_;
+  record.slots = static_cast<std::int64_t>(slots.size());
+  record.report = trainer_->gradients_of(slots);
+  if (watch_.leaps(record.report.loss) || !std::isfinite(record.report.grad_norm))
+    return on_bad_step(record.report, slots);
+  trainer_->apply(record.report);
+  watch_.add(record.report.loss);
+  next_slot_ += record.slots;
+  measure(record, slots, std::chrono::duration<double>(Clock::now() - start).count());
+  after_step(record);
+}
+
+void TrainingRun::measure(StepRecord& record, std::span<const TokenBatch> slots, double seconds) {
+  const bool mtp = recipe_.model.mtp_layers > 0 && record.report.rates.mtp_lambda > 0;
+  double flops = 0;
+  for (const TokenBatch& slot : slots)
+    flops += flops_.of(slot, mtp ? TrainingFlops::Mtp::on : TrainingFlops::Mtp::off);
+  const auto tokens = static_cast<double>(record.report.sums.tokens);
+  record.seconds = seconds;
+  record.tokens_per_second = tokens / seconds;
+  record.flops_per_second = flops / seconds;
+  if (options_.peak_flops > 0) record.mfu = record.flops_per_second / options_.peak_flops;
+  recent_seconds_ = kFade * recent_seconds_ + seconds;
+  recent_tokens_ = kFade * recent_tokens_ + tokens;
+  recent_steps_ = kFade * recent_steps_ + 1;
+}
+
+double TrainingRun::seconds_left() const {
+  double left = (recipe_.tokens - trainer_->tokens_seen()) * recent_seconds_ / recent_tokens_;
+  if (recipe_.steps > 0) {
+    const auto steps = static_cast<double>(recipe_.steps - trainer_->step_count());
+    left = std::min(left, steps * recent_seconds_ / recent_steps_);
+  }
+  return std::max(0.0, left);
+}
+
+// Reading held-out text and writing samples change nothing that training depends on.
+void TrainingRun::after_step(StepRecord& record) {
+  if (due(recipe_.eval_every) && !data_->held_out().empty())
+    record.scores = scores_ = evaluate(*trainer_, data_->held_out());
+  if (due(recipe_.loads_every)) record.loads = StepRecord::Loads::write;
+  metrics_->add(record);
+  std::optional<double> bits;
+  if (!scores_.empty()) bits = scores_.back().bits_per_byte();
+  if (hooks_.step) hooks_.step({record, bits, seconds_left()});
+  if (due(recipe_.samples.every)) write_samples();
+  if (due(recipe_.checkpoint_every)) save();
+}
+
+void TrainingRun::write_samples() {
+  if (!hooks_.sample || recipe_.samples.prompts.empty()) return;
+  LogFile file(folder_->file("samples.jsonl"));
+  std::uint64_t number = 0;
+  for (const std::string& prompt : recipe_.samples.prompts) {
+    const Json line = {{"step", trainer_->step_count()},
+                       {"prompt", prompt},
+                       {"text", hooks_.sample(trainer_->model(), prompt, number++)}};
+    file.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  }
+}
+
+void TrainingRun::save() {
+  RunState state;
+  state.next_slot = next_slot_;
+  state.model_seed = recipe_.model_seed;
+  state.data_seed = recipe_.data.options.seed;
+  state.program_version = options_.program_version;
+  state.recipe = options_.recipe_text;
+  state.model_config = recipe_.hf_config.dump(2);
+  state.extra = {{"recipe_path", recipe_.path},
+                 {"sets", options_.sets},
+                 {"loss_mean", watch_.mean()},
+                 {"loss_seen", watch_.seen()},
+                 {"skips", skips_}};
+  folder_->save(*trainer_, std::move(state));
+  saved_step_ = trainer_->step_count();
+}
+
+// Which slot is to blame: each is read once more by itself. The documents go to a file.
+std::string TrainingRun::describe_bad_step(const StepReport& report,
+                                           std::span<const TokenBatch> slots) {
+  Json file = {{"step", report.step},
+               {"grad_norm", fmt::format("{}", report.grad_norm)},
+               {"slots", Json::array()}};
+  std::size_t worst = 0;
+  double most = -1;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const LossSums sums = trainer_->evaluate(slots.subspan(i, 1));
+    const double loss = sums.weight > 0 ? sums.main / sums.weight : 0;
+    const double rank = std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
+    if (rank > most) {
+      most = rank;
+      worst = i;
+    }
+    Json slot = {{"slot", next_slot_ + static_cast<std::int64_t>(i)},
+                 {"loss", fmt::format("{}", loss)},
+                 {"documents", Json::array()}};
+    for (const DocumentText& document : data_->documents(slots[i]))
+      slot["documents"].push_back({{"tokens", document.tokens}, {"text", document.text}});
+    file["slots"].push_back(std::move(slot));
+  }
+  const std::string path = folder_->file(fmt::format("bad-step-{:08}.json", report.step));
+  write_file_atomic(path, file.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  return fmt::format(
+      "step {}: loss {} after a mean of {:.4g}, gradient norm {}; of slots {} to {} slot {} is the "
+      "worst (loss {}); their documents are in {}",
+      report.step, report.loss, watch_.mean(), report.grad_norm, next_slot_,
+      next_slot_ + static_cast<std::int64_t>(slots.size()) - 1,
+      next_slot_ + static_cast<std::int64_t>(worst), most, path);
+}
+
+void TrainingRun::on_bad_step(const StepReport& report, std::span<const TokenBatch> slots) {
+  const std::string story = describe_bad_step(report, slots);
+  folder_->wait();
+  if (recipe_.on_spike == OnSpike::stop) {
+    throw make_error(ErrorKind::failure, "{}", story)
+        .hint(
+            "checkpoints before it are in {}; `--resume --set train.on_spike=skip` goes back to "
+            "the last and leaves these batches out, train.spike_factor says what counts",
+            folder_->path());
+  }
+  if (skips_ >= recipe_.max_skips) {
+    throw make_error(ErrorKind::failure, "{}", story)
+        .hint("{} times batches were left out already (train.max_skips)", skips_);
+  }
+  say(story);
+  roll_back(next_slot_ + static_cast<std::int64_t>(slots.size()));
+}
+
+// As PaLM was trained (Chowdhery et al. 2022, §5.1): from an earlier checkpoint, without the
+// batches from there to the spike.
+void TrainingRun::roll_back(std::int64_t next_slot) {
+  const auto saved = folder_->newest_valid([this](const std::string& text) { say(text); });
+  NAUTILE_CHECK(saved, "{} has no checkpoint to go back to", folder_->path());
+  saved->load_into(*trainer_);
+  watch_.set(saved->state().extra.value("loss_mean", 0.0),
+             saved->state().extra.value("loss_seen", std::int64_t{0}));
+  saved_step_ = saved->state().step;
+  say(fmt::format("going back to step {}; slots {} to {} are left out", saved_step_,
+                  saved->state().next_slot, next_slot - 1));
+  next_slot_ = next_slot;
+  ++skips_;
+  metrics_ =
+      std::make_unique<MetricsLog>(folder_->path(), trainer_->step_count(), recipe_.event_files);
+}
+
+}  // namespace nautile::train

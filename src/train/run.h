@@ -1,0 +1,113 @@
+// run.h — TrainingRun: a recipe carried out in a folder, step by step, until it ends or is stopped.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "train/cost.h"
+#include "train/metrics.h"
+#include "train/run_data.h"
+#include "train/run_folder.h"
+#include "train/spike_watch.h"
+
+namespace nautile::train {
+
+struct RunOptions {
+  std::string out;  // the run's folder
+  enum class Start : std::uint8_t {
+    fresh,   // into a folder that is empty or not there
+    resume,  // from the newest valid checkpoint; from the beginning if there is none
+  } start = Start::fresh;
+  std::string program_version;
+  std::string recipe_text;  // with `sets`: what parse_recipe was given
+  std::vector<std::string> sets;
+  double peak_flops = 0;       // of the machine in the recipe's precision; 0: not known
+  double available_bytes = 0;  // of memory; 0: not known
+};
+
+struct RunProgress {
+  const StepRecord& record;
+  std::optional<double> bits_per_byte;  // of all held-out text, when last read
+  double seconds_left = 0;
+};
+
+// What the run tells and asks of its surroundings; all but `stop` may be empty.
+struct RunHooks {
+  std::function<void(const std::string&)> notice;
+  std::function<void(const RunProgress&)> step;
+  std::function<bool()> stop;  // asked after each step
+  // Goes on with a prompt by the model as it is; `number` tells samples of a step apart.
+  std::function<std::string(const Model&, const std::string& prompt, std::uint64_t number)> sample;
+};
+
+enum class RunEnd : std::uint8_t { finished, stopped, out_of_time };
+
+class TrainingRun {
+ public:
+  // Makes or opens the folder, allocates, reads the data, tries the longest slot that the recipe
+  // allows (nothing moves), and loads or initialises weights. The backend must outlive it. Throws
+  // Error(usage) for a folder that is not empty where it should be, Error(no_memory) before it
+  // allocates what does not fit, and what its parts throw.
+  TrainingRun(Recipe recipe, RunOptions options, Backend& backend, RunHooks hooks);
+
+  // Until the tokens (or steps) of the recipe are done, `stop` says so or time is up; a checkpoint
+  // is on disk when it returns. Throws Error(failure) naming step, slot and documents when a loss
+  // is no number or leaps, unless the recipe says to skip.
+  RunEnd go();
+
+  Trainer& trainer() { return *trainer_; }
+  const RunFolder& folder() const { return *folder_; }
+  const Tokenizer& tokenizer() const { return data_->tokenizer(); }
+  const std::vector<HeldOutScore>& scores() const { return scores_; }  // the last ones
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void open_folder();
+  void begin();
+  void resume(const SavedStep& saved);
+  void try_longest_slot();
+  bool finished() const;
+  void step();
+  void after_step(StepRecord& record);
+  void measure(StepRecord& record, std::span<const TokenBatch> slots, double seconds);
+  void write_samples();
+  void save();
+  void say(const std::string& text) const;
+  bool due(std::int64_t every) const;
+  double seconds_left() const;
+
+  // What is done about a step whose loss is no number or has leapt; nothing of it has moved.
+  void on_bad_step(const StepReport& report, std::span<const TokenBatch> slots);
+  std::string describe_bad_step(const StepReport& report, std::span<const TokenBatch> slots);
+  void roll_back(std::int64_t next_slot);
+
+  Recipe recipe_;
+  RunOptions options_;
+  Backend& backend_;
+  RunHooks hooks_;
+  std::unique_ptr<RunFolder> folder_;
+  std::unique_ptr<RunData> data_;
+  std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<MetricsLog> metrics_;
+  TrainingFlops flops_;
+  SpikeWatch watch_;
+  std::vector<HeldOutScore> scores_;
+  std::int64_t next_slot_ = 0, saved_step_ = -1;
+  int skips_ = 0;
+  Clock::time_point start_;
+  double recent_seconds_ = 0, recent_tokens_ = 0, recent_steps_ = 0;  // fading sums
+};
+
+// The recipe of a run that is there: as its newest valid checkpoint carries it, `sets` on top.
+struct StoredRecipe {
+  std::string text, path;
+  std::vector<std::string> sets;
+};
+StoredRecipe stored_recipe(const std::string& out);
+
+}  // namespace nautile::train

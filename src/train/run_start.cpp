@@ -1,0 +1,179 @@
+// run_start.cpp — how a training run begins: folder, memory, weights, and a trial of the longest
+// slot.
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "model/loader.h"
+#include "train/import.h"
+#include "train/run.h"
+
+namespace nautile::train {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string gigabytes(double bytes) {
+  return fmt::format("{:.2f} GB", bytes / 1e9);
+}
+
+void require_fit(const Recipe& recipe, double available) {
+  const TrainingMemory m = training_memory(recipe);
+  if (available <= 0 || m.total() <= available) return;
+  throw make_error(ErrorKind::no_memory,
+                   "the run does not fit in memory: masters {} + what is multiplied {} + {} "
+                   "gradients {} + moments {} + working memory {} + mean {} + the copy for a "
+                   "checkpoint {} = {}, but {} are available",
+                   gigabytes(m.masters), gigabytes(m.copies), m.tree_levels, gigabytes(m.gradients),
+                   gigabytes(m.moments), gigabytes(m.activations), gigabytes(m.mean),
+                   gigabytes(m.saving), gigabytes(m.total()), gigabytes(available))
+      .hint("smaller slots (train.slot_rows), fewer of them (train.slots), a smaller model");
+}
+
+// Numbers of another run's checkpoint; the optimizer begins afresh.
+void import_run(const SavedStep& saved, ParamSet& params, Backend& backend) {
+  const auto copy = [&](const std::string& name, const Shape& shape, std::span<float> to) {
+    const std::span<const float> from = saved.values(name, shape, SavedStep::Numbers::masters);
+    std::copy(from.begin(), from.end(), to.begin());
+  };
+  for (const Param& p : params.params()) copy(p.info.name, p.info.shape, params.master(p));
+  for (RouterBias& bias : params.router_biases())
+    copy(bias.slot->weight.name, bias.slot->weight.shape, bias.slot->values);
+  params.refresh(backend);
+}
+
+void import_from(const std::string& from, ParamSet& params, Backend& backend) {
+  if (fs::is_directory(fs::path(from) / "checkpoints")) {
+    const auto saved = RunFolder(from, RunFolder::Use::read).newest_valid();
+    NAUTILE_CHECK(saved, "{} has no checkpoint", from);
+    return import_run(*saved, params, backend);
+  }
+  Checkpoint checkpoint = Checkpoint::open(from);
+  import_masters(checkpoint, params, backend);
+}
+
+// As long as a slot can be: full rows of one document each.
+TokenBatch longest_slot(const Recipe& recipe) {
+  TokenBatch batch;
+  const std::int64_t rows = recipe.slot_rows, length = recipe.data.options.seq_len;
+  batch.starts = batch.rows = batch.documents = {0};
+  for (std::int64_t t = 0; t < rows * length; ++t) {
+    const auto at = static_cast<std::uint64_t>(t);
+    const auto token = static_cast<std::int32_t>(
+        philox(0, at, 0)[0] % static_cast<std::uint32_t>(recipe.model.vocabulary));
+    const std::int64_t place = t % length;
+    batch.tokens.push_back(token);
+    batch.positions.push_back(static_cast<std::int32_t>(place));
+    batch.targets.push_back(place + 1 < length ? token : kNoTarget);
+    batch.targets2.push_back(place + 2 < length ? token : kNoTarget);
+    batch.loss_weight.push_back(place + 1 < length ? 1.0f : 0.0f);
+    batch.loss_weight2.push_back(place + 2 < length ? 1.0f : 0.0f);
+    if (place + 1 < length) continue;
+    for (auto* bounds : {&batch.starts, &batch.rows, &batch.documents})
+      bounds->push_back(static_cast<std::int32_t>(t + 1));
+  }
+  return batch;
+}
+
+}  // namespace
+
+TrainingRun::TrainingRun(Recipe recipe, RunOptions options, Backend& backend, RunHooks hooks)
+    : recipe_(std::move(recipe)),
+      options_(std::move(options)),
+      backend_(backend),
+      hooks_(std::move(hooks)),
+      flops_(training_flops(recipe_.model)),
+      watch_(recipe_.spike_factor),
+      start_(Clock::now()) {
+  require_fit(recipe_, options_.available_bytes);
+  data_ = std::make_unique<RunData>(recipe_);
+  for (const std::string& text : data_->notices()) say(text);
+  open_folder();
+  // Address space: pages count when they are touched.
+  const auto scratch =
+      static_cast<std::size_t>(4 * training_memory(recipe_).activations) + (std::size_t{1} << 30);
+  trainer_ = std::make_unique<Trainer>(recipe_.model, recipe_.trainer, backend_, scratch);
+  begin();
+}
+
+void TrainingRun::open_folder() {
+  const bool there = fs::exists(options_.out) && !fs::is_empty(options_.out);
+  if (there && options_.start == RunOptions::Start::fresh) {
+    throw make_error(ErrorKind::usage, "{} is there and not empty", options_.out)
+        .hint("--resume goes on with the run in it; another --out begins a new one");
+  }
+  folder_ = std::make_unique<RunFolder>(options_.out, RunFolder::Use::train,
+                                        Retention{recipe_.keep_last, recipe_.milestone_every});
+}
+
+void TrainingRun::begin() {
+  std::optional<SavedStep> saved;
+  if (options_.start == RunOptions::Start::resume)
+    saved = folder_->newest_valid([this](const std::string& text) { say(text); });
+  if (saved) {
+    resume(*saved);
+  } else if (!recipe_.from.empty()) {
+    import_from(recipe_.from, trainer_->params(), backend_);
+  } else {
+    trainer_->params().initialize(recipe_.model_seed, recipe_.init_std);
+    trainer_->refresh();
+  }
+  try_longest_slot();
+  folder_->keep_tokenizer(data_->folder().path);
+  keep_steps(folder_->file("samples.jsonl"), trainer_->step_count());
+  write_file_atomic(folder_->file("recipe.toml"), recipe_text(recipe_.effective));
+  metrics_ =
+      std::make_unique<MetricsLog>(folder_->path(), trainer_->step_count(), recipe_.event_files);
+  // Going back needs something to go back to.
+  if (!saved && recipe_.on_spike == OnSpike::skip) save();
+}
+
+void TrainingRun::resume(const SavedStep& saved) {
+  const RunState& state = saved.state();
+  const Recipe before = parse_recipe(state.recipe, state.extra.value("recipe_path", recipe_.path),
+                                     state.extra.value("sets", std::vector<std::string>{}));
+  std::string moved;
+  for (const RecipeDifference& difference : differences(recipe_, before)) {
+    // The data cursor counts slots of one dataset.
+    if (difference.key.starts_with("data.") || difference.key == "train.slot_rows") {
+      moved += "\n  " + difference.text;
+    } else {
+      say("changed since the checkpoint: " + difference.text);
+    }
+  }
+  if (!moved.empty()) {
+    throw make_error(ErrorKind::bad_input, "{} was begun on other data:{}", options_.out, moved)
+        .hint("a new run may begin with its weights: model.from = \"{}\"", options_.out);
+  }
+  saved.load_into(*trainer_);
+  next_slot_ = state.next_slot;
+  saved_step_ = state.step;
+  watch_.set(state.extra.value("loss_mean", 0.0), state.extra.value("loss_seen", std::int64_t{0}));
+  skips_ = state.extra.value("skips", 0);
+  say(fmt::format("going on after step {} ({} of {} tokens)", state.step, state.tokens_seen,
+                  recipe_.tokens));
+}
+
+// Fails now, not at the batch that happens to be the longest. Nothing moves.
+void TrainingRun::try_longest_slot() {
+  const TokenBatch slot = longest_slot(recipe_);
+  try {
+    trainer_->gradients_of({&slot, 1});
+  } catch (const Error& error) {
+    throw error.with("while trying a slot of {} tokens, the longest of this recipe", slot.size());
+  }
+}
+
+StoredRecipe stored_recipe(const std::string& out) {
+  const auto saved = RunFolder(out, RunFolder::Use::read).newest_valid();
+  if (!saved) {
+    throw make_error(ErrorKind::usage, "{} has no checkpoint to take the recipe from", out)
+        .hint("name the recipe as well");
+  }
+  const nlohmann::ordered_json& extra = saved->state().extra;
+  return {saved->state().recipe, extra.value("recipe_path", out + "/recipe"),
+          extra.value("sets", std::vector<std::string>{})};
+}
+
+}  // namespace nautile::train
