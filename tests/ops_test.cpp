@@ -46,8 +46,8 @@ double tolerance(const OpCase& op, double scale) {
 
 class Ops : public ::testing::TestWithParam<std::size_t> {
  protected:
-  void SetUp() override { op = op_cases(OpSize::small)[GetParam()]; }
-  OpCase op;
+  void SetUp() override { op_ = op_cases(OpSize::small)[GetParam()]; }
+  OpCase op_;
 };
 
 TEST_P(Ops, EqualsFormulaOnEveryTable) {
@@ -55,11 +55,11 @@ TEST_P(Ops, EqualsFormulaOnEveryTable) {
     const auto on = backend(isa, 2);
     Arena arena(std::size_t{1} << 26);
     Context ctx{*on, arena};
-    OpRun run(op, kSeed);
+    OpRun run(op_, kSeed);
     const Tensor y = run.forward(ctx);
-    const Numbers expected = op.formula(run.numbers());
+    const Numbers expected = op_.formula(run.numbers());
     ASSERT_EQ(static_cast<std::size_t>(y.elements()), expected.size());
-    const double bar = tolerance(op, largest(expected));
+    const double bar = tolerance(op_, largest(expected));
     for (std::size_t i = 0; i < expected.size(); ++i)
       ASSERT_NEAR(static_cast<double>(y.data[i]), expected[i], bar)
           << name(isa) << " element " << i;
@@ -78,10 +78,10 @@ double objective(const OpCase& op, const std::vector<Numbers>& in) {
 TEST_P(Ops, GradientsEqualFiniteDifferences) {
   constexpr double kStep = 1e-4;
   const auto on = backend(Isa::reference, 1);
-  OpRun run(op, kSeed);
+  OpRun run(op_, kSeed);
   const OpRun::Result result = run.both(*on, cotangent());
-  for (std::size_t input = 0; input < op.inputs.size(); ++input) {
-    if (op.name.starts_with("attach_loss") && input == 1) {
+  for (std::size_t input = 0; input < op_.inputs.size(); ++input) {
+    if (op_.name.starts_with("attach_loss") && input == 1) {
       EXPECT_EQ(result.gradients[1][0], 1.0f);  // by definition; the formula does not see it
       continue;
     }
@@ -90,39 +90,39 @@ TEST_P(Ops, GradientsEqualFiniteDifferences) {
     for (std::size_t j = 0; j < slope.size(); ++j) {
       const double x = in[input][j];
       in[input][j] = x + kStep;
-      const double above = objective(op, in);
+      const double above = objective(op_, in);
       in[input][j] = x - kStep;
-      slope[j] = (above - objective(op, in)) / (2 * kStep);
+      slope[j] = (above - objective(op_, in)) / (2 * kStep);
       in[input][j] = x;
     }
-    OpCase exact = op;
+    OpCase exact = op_;
     exact.rounding = 0;
     const double bar = tolerance(exact, largest(slope)) + 1e-6;
     for (std::size_t j = 0; j < slope.size(); ++j) {
       ASSERT_NEAR(static_cast<double>(result.gradients[input][j]), slope[j], bar)
-          << op.inputs[input].name << " element " << j;
+          << op_.inputs[input].name << " element " << j;
     }
   }
 }
 
 TEST_P(Ops, GradientsAgreeOverTables) {
-  OpRun run(op, kSeed);
+  OpRun run(op_, kSeed);
   const OpRun::Result expected = run.both(*backend(Isa::reference, 1), cotangent());
   for (Isa isa : tables()) {
     const OpRun::Result found = run.both(*backend(isa, 2), cotangent());
-    for (std::size_t input = 0; input < op.inputs.size(); ++input) {
+    for (std::size_t input = 0; input < op_.inputs.size(); ++input) {
       Numbers wanted(expected.gradients[input].begin(), expected.gradients[input].end());
-      const double bar = tolerance(op, largest(wanted));
+      const double bar = tolerance(op_, largest(wanted));
       for (std::size_t j = 0; j < wanted.size(); ++j)
         ASSERT_NEAR(static_cast<double>(found.gradients[input][j]), wanted[j], bar)
-            << name(isa) << ' ' << op.inputs[input].name << " element " << j;
+            << name(isa) << ' ' << op_.inputs[input].name << " element " << j;
     }
   }
 }
 
 TEST_P(Ops, ThreadsChangeNoBit) {
   for (Isa isa : tables()) {
-    OpRun run(op, kSeed);
+    OpRun run(op_, kSeed);
     const OpRun::Result one = run.both(*backend(isa, 1), cotangent());
     for (int threads : {2, 3, 4}) {
       const OpRun::Result many = run.both(*backend(isa, threads), cotangent());
@@ -166,18 +166,18 @@ OpCase in_block(const OpCase& op) {
 }
 
 TEST_P(Ops, RecomputeEqualsKeep) {
-  const OpCase block = in_block(op);
+  const OpCase block = in_block(op_);
   for (Isa isa : tables()) {
     const auto on = backend(isa, 2);
     OpRun run(block, kSeed);
     const OpRun::Result kept = run.both(*on, cotangent(), Keep::everything);
     const OpRun::Result again = run.both(*on, cotangent(), Keep::block_inputs);
     EXPECT_EQ(kept.gradients, again.gradients) << name(isa);
-    // And they are the op's own.
-    const OpRun::Result alone = OpRun(op, kSeed).both(*on, cotangent());
-    for (std::size_t i = 0; i < op.inputs.size(); ++i) {
-      if (op.inputs[i].kind == OpInput::Kind::parameter) {
-        EXPECT_EQ(kept.gradients[i], alone.gradients[i]) << op.inputs[i].name;
+    // And they are the op_'s own.
+    const OpRun::Result alone = OpRun(op_, kSeed).both(*on, cotangent());
+    for (std::size_t i = 0; i < op_.inputs.size(); ++i) {
+      if (op_.inputs[i].kind == OpInput::Kind::parameter) {
+        EXPECT_EQ(kept.gradients[i], alone.gradients[i]) << op_.inputs[i].name;
       }
     }
   }

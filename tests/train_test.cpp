@@ -84,16 +84,16 @@ std::string hf_name(std::string_view canonical) {
 
 class Train : public ::testing::TestWithParam<std::string> {
  protected:
-  void SetUp() override { from = std::make_unique<TrainCase>(GetParam()); }
-  std::unique_ptr<TrainCase> from;
+  void SetUp() override { from_ = std::make_unique<TrainCase>(GetParam()); }
+  std::unique_ptr<TrainCase> from_;
 };
 
 TEST_P(Train, LossesAndGradientsEqualPyTorch) {
   for (Keep keep : {Keep::everything, Keep::block_inputs}) {
-    Training run(*from, keep);
-    const train::TokenBatch batch = token_batch(from->batch(0));
+    Training run(*from_, keep);
+    const train::TokenBatch batch = token_batch(from_->batch(0));
     const train::StepReport report = run.trainer->gradients_of({&batch, 1});
-    const TrainStep& expected = from->steps()[0];
+    const TrainStep& expected = from_->steps()[0];
     EXPECT_NEAR(report.loss, expected.main, 1e-5 * expected.main);
     EXPECT_NEAR(report.mtp_loss, expected.mtp, 1e-5 * expected.main);
     EXPECT_NEAR(report.balance_loss, expected.balance, 1e-5 * expected.main);
@@ -101,35 +101,35 @@ TEST_P(Train, LossesAndGradientsEqualPyTorch) {
     double worst = 0;
     std::size_t seen = 0;
     for (const train::Param& p : run.trainer->params().params()) {
-      const std::vector<std::string> names = from->gradient_names();
+      const std::vector<std::string> names = from_->gradient_names();
       const std::string name = hf_name(p.info.name);
       if (std::find(names.begin(), names.end(), name) == names.end()) continue;
       const double d =
-          distance(run.trainer->gradients().subspan(p.offset, p.count), from->gradient(name));
+          distance(run.trainer->gradients().subspan(p.offset, p.count), from_->gradient(name));
       EXPECT_LE(d, 1e-4) << name;
       worst = std::max(worst, d);
       ++seen;
     }
-    EXPECT_EQ(seen, from->gradient_names().size());
+    EXPECT_EQ(seen, from_->gradient_names().size());
     fmt::print("{:<12} {} gradients, worst distance {:.1e}\n", GetParam(), seen, worst);
   }
 }
 
 TEST_P(Train, TenStepsEqualPyTorch) {
-  Training run(*from);
-  for (std::size_t i = 0; i < from->steps().size(); ++i) {
-    const train::TokenBatch batch = token_batch(from->batch(i));
+  Training run(*from_);
+  for (std::size_t i = 0; i < from_->steps().size(); ++i) {
+    const train::TokenBatch batch = token_batch(from_->batch(i));
     const train::StepReport report = run.trainer->step({&batch, 1});
-    const TrainStep& expected = from->steps()[i];
+    const TrainStep& expected = from_->steps()[i];
     EXPECT_NEAR(report.loss, expected.main, 1e-4 * expected.main) << "step " << i;
     EXPECT_NEAR(report.mtp_loss, expected.mtp, 1e-4 * expected.main) << "step " << i;
     EXPECT_NEAR(report.grad_norm, expected.grad_norm, 1e-4 * expected.grad_norm) << "step " << i;
-    for (const auto& [layer, load] : from->loads(i)) {
+    for (const auto& [layer, load] : from_->loads(i)) {
       const std::vector<std::int64_t>& found = report.sums.loads[static_cast<std::size_t>(layer)];
       ASSERT_EQ(found.size(), load.size());
       for (std::size_t e = 0; e < load.size(); ++e) EXPECT_EQ(found[e], load[e]);
     }
-    for (const auto& [layer, values] : from->biases(i)) {
+    for (const auto& [layer, values] : from_->biases(i)) {
       for (const train::RouterBias& bias : run.trainer->params().router_biases()) {
         if (bias.layer == layer) {
           EXPECT_EQ(bias.slot->values, values) << "step " << i;
@@ -138,18 +138,18 @@ TEST_P(Train, TenStepsEqualPyTorch) {
     }
   }
   for (const train::Param& p : run.trainer->params().params()) {
-    const std::vector<std::string> names = from->final_names();
+    const std::vector<std::string> names = from_->final_names();
     const std::string name = hf_name(p.info.name);
     if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    EXPECT_LE(distance(run.trainer->params().master(p), from->final_weights(name)), 1e-4) << name;
+    EXPECT_LE(distance(run.trainer->params().master(p), from_->final_weights(name)), 1e-4) << name;
   }
 }
 
 // Cut into slots, the sums are the same tree for any number of threads.
 TEST_P(Train, ThreadsAndKeepingChangeNoBit) {
-  const train::TokenBatch batch = token_batch(from->batch(0));
-  const std::vector<train::TokenBatch> slots{batch, token_batch(from->batch(1)), batch};
-  Training one(*from, Keep::block_inputs, 1), three(*from, Keep::everything, 3);
+  const train::TokenBatch batch = token_batch(from_->batch(0));
+  const std::vector<train::TokenBatch> slots{batch, token_batch(from_->batch(1)), batch};
+  Training one(*from_, Keep::block_inputs, 1), three(*from_, Keep::everything, 3);
   for (int i = 0; i < 2; ++i) {
     const train::StepReport a = one.trainer->step(slots), b = three.trainer->step(slots);
     EXPECT_EQ(a.loss, b.loss);
