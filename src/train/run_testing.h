@@ -96,14 +96,15 @@ class TinyRun {
   static constexpr std::uint64_t kModelSeed = 3, kDataSeed = 5;
 
   // `data` outlives the run. FP8 weights are multiplied in class fp8dyn, as they are to be served.
-  TinyRun(const TrainerConfig& train, int threads, const DataFolder& data)
+  TinyRun(const TrainerConfig& train, int threads, const DataFolder& data,
+          const nlohmann::json& model = tiny_v3_config())
       : backend(make_cpu_backend(
             {.isa = cpu_features().best(),
              .threads = threads,
              .compute_class = train.precision == Precision::fp8    ? ComputeClass::fp8dyn
                               : train.precision == Precision::bf16 ? ComputeClass::bf16
                                                                    : ComputeClass::f32})),
-        config(family_of_hf("deepseek_v3").from_hf(tiny_v3_config())),
+        config(family_of_hf("deepseek_v3").from_hf(model)),
         trainer(config, train, *backend, std::size_t{64} << 20),
         dataset(data, dataset_options()) {
     trainer.params().initialize(kModelSeed, 0.05);
