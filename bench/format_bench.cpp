@@ -18,7 +18,7 @@ namespace nautile::kernels {
 namespace {
 
 constexpr int kColumns = 4096;
-constexpr Isa kIsas[] = {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx};
+constexpr Isa kIsas[] = {Isa::reference, Isa::avx2, Isa::avx512_vnni, Isa::avx512, Isa::amx};
 
 // Bytes of a small, varied pattern: as scales they are finite and normal.
 std::vector<std::byte> sample_rows(Format format) {

@@ -158,7 +158,7 @@ TEST_F(Cli, UnknownInstructionSet) {
   const Result result = run("doctor --quick", "NAUTILE_ISA=sse9");
   EXPECT_EQ(result.code, 2);
   EXPECT_SAYS(result.err, "NAUTILE_ISA");
-  EXPECT_SAYS(result.err, "expected reference, avx2, avx512 or amx");
+  EXPECT_SAYS(result.err, "expected reference, avx2, avx512_vnni, avx512 or amx");
   EXPECT_EQ(run("doctor --quick", "NAUTILE_THREADS=x").code, 2);
 }
 

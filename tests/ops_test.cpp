@@ -19,7 +19,7 @@ std::unique_ptr<Backend> backend(Isa isa, int threads) {
 
 std::vector<Isa> tables() {
   std::vector<Isa> usable;
-  for (Isa isa : {Isa::reference, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : {Isa::reference, Isa::avx2, Isa::avx512_vnni, Isa::avx512}) {
     if (cpu_features().can(isa)) usable.push_back(isa);
   }
   return usable;

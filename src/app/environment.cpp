@@ -43,7 +43,7 @@ Environment read_environment() {
 
 std::string environment_help() {
   return "NAUTILE_MODEL    the model when no -m is given (a folder or a GGUF file)\n"
-         "NAUTILE_ISA      the table of kernels: reference, avx2, avx512 or amx\n"
+         "NAUTILE_ISA      the table of kernels: reference, avx2, avx512_vnni, avx512 or amx\n"
          "NAUTILE_THREADS  the number of compute threads\n"
          "NAUTILE_MIRROR   where the default model comes from: a package index, a wheel or a GGUF "
          "file\n"

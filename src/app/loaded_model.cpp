@@ -91,7 +91,8 @@ void add_machine_options(CLI::App& verb, ModelChoice& choice) {
       ->type_name("N")
       ->check(CLI::Range(1, kMaxThreads))
       ->group("Machine");
-  verb.add_option("--isa", choice.isa, "Table of kernels: reference, avx2, avx512 or amx")
+  verb.add_option("--isa", choice.isa,
+                  "Table of kernels: reference, avx2, avx512_vnni, avx512 or amx")
       ->type_name("TABLE")
       ->group("Machine");
   verb.add_option("--class", choice.compute_class,

@@ -68,11 +68,11 @@ CpuFeatures detect() {
       {Isa::avx2, "avx2", ymm && bit(seven.ebx, 5)},
       {Isa::avx2, "fma", ymm && bit(one.ecx, 12)},
       {Isa::avx2, "f16c", ymm && bit(one.ecx, 29)},
-      {Isa::avx512, "avx512f", zmm && bit(seven.ebx, 16)},
-      {Isa::avx512, "avx512bw", zmm && bit(seven.ebx, 30)},
-      {Isa::avx512, "avx512dq", zmm && bit(seven.ebx, 17)},
-      {Isa::avx512, "avx512vl", zmm && bit(seven.ebx, 31)},
-      {Isa::avx512, "avx512_vnni", zmm && bit(seven.ecx, 11)},
+      {Isa::avx512_vnni, "avx512f", zmm && bit(seven.ebx, 16)},
+      {Isa::avx512_vnni, "avx512bw", zmm && bit(seven.ebx, 30)},
+      {Isa::avx512_vnni, "avx512dq", zmm && bit(seven.ebx, 17)},
+      {Isa::avx512_vnni, "avx512vl", zmm && bit(seven.ebx, 31)},
+      {Isa::avx512_vnni, "avx512_vnni", zmm && bit(seven.ecx, 11)},
       {Isa::avx512, "avx512_bf16", zmm && bit(seven_one.eax, 5)},
       {Isa::amx, "amx_tile", tile && bit(seven.edx, 24)},
       {Isa::amx, "amx_int8", tile && bit(seven.edx, 25)},
@@ -120,8 +120,8 @@ Isa isa_by_name(std::string_view text) {
     }
     return isa;
   }
-  fail(ErrorKind::usage, "unknown instruction set '{}': expected reference, avx2, avx512 or amx",
-       text);
+  fail(ErrorKind::usage,
+       "unknown instruction set '{}': expected reference, avx2, avx512_vnni, avx512 or amx", text);
 }
 
 }  // namespace nautile

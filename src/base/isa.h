@@ -7,15 +7,16 @@
 namespace nautile {
 
 enum class Isa : std::uint8_t {
-  reference,  // plain C++, the specification
-  avx2,       // AVX2, FMA, F16C
-  avx512,     // AVX-512 F, BW, DQ, VL, VNNI, BF16
-  amx,        // avx512 and AMX TILE, INT8, BF16, with the kernel's permission
+  reference,    // plain C++, the specification
+  avx2,         // AVX2, FMA, F16C
+  avx512_vnni,  // AVX-512 F, BW, DQ, VL, VNNI
+  avx512,       // these and AVX-512 BF16
+  amx,          // these and AMX TILE, INT8, BF16, with the kernel's permission
 };
-inline constexpr int kIsaCount = 4;
+inline constexpr int kIsaCount = 5;
 
 constexpr std::string_view name(Isa isa) {
-  constexpr std::string_view kNames[] = {"reference", "avx2", "avx512", "amx"};
+  constexpr std::string_view kNames[] = {"reference", "avx2", "avx512_vnni", "avx512", "amx"};
   return kNames[static_cast<int>(isa)];
 }
 

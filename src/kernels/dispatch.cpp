@@ -10,6 +10,9 @@ extern const Kernels table;
 namespace avx2 {
 extern const Kernels table;
 }
+namespace avx512_vnni {
+extern const Kernels table;
+}
 namespace avx512 {
 extern const Kernels table;
 }
@@ -38,6 +41,8 @@ const Kernels& table(Isa isa) {
       return reference::table;
     case Isa::avx2:
       return avx2::table;
+    case Isa::avx512_vnni:
+      return avx512_vnni::table;
     case Isa::avx512:
       return avx512::table;
     case Isa::amx:

@@ -90,7 +90,8 @@ class FewRowsOf : public ::testing::TestWithParam<Isa> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Tables, FewRowsOf, ::testing::Values(Isa::avx2, Isa::avx512, Isa::amx),
+INSTANTIATE_TEST_SUITE_P(Tables, FewRowsOf,
+                         ::testing::Values(Isa::avx2, Isa::avx512_vnni, Isa::avx512, Isa::amx),
                          [](const auto& param) { return std::string(name(param.param)); });
 
 std::vector<Format> quantized() {

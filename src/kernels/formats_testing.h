@@ -19,7 +19,7 @@ namespace nautile::kernels::testing {
 
 inline std::vector<Isa> usable_tables() {
   std::vector<Isa> isas;
-  for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512, Isa::amx}) {
+  for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512_vnni, Isa::avx512, Isa::amx}) {
     if (cpu_features().can(isa)) isas.push_back(isa);
   }
   return isas;

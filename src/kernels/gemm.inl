@@ -141,7 +141,7 @@ struct TileF32Bf16 {
 struct TileBf16 {
   using Input = Bf16Input;
   using Panels = Bf16Panels;
-  static constexpr int kRows = kRowsF;
+  static constexpr int kRows = kRowsBf16;
 
   template <int M, int P>
   static inline void run(const Input& input, std::size_t first, const Panels& panels,

@@ -16,9 +16,11 @@ function(nautile_isa name)
 endfunction()
 
 set(avx2_flags -mavx2 -mfma -mf16c)
-set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx512bf16
+set(avx512_vnni_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni
     -mprefer-vector-width=512)
+set(avx512_flags ${avx512_vnni_flags} -mavx512bf16)
 nautile_isa(avx2 ${avx2_flags})
+nautile_isa(avx512_vnni ${avx512_vnni_flags})
 nautile_isa(avx512 ${avx512_flags})
 nautile_isa(amx ${avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8)
 

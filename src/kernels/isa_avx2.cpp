@@ -15,6 +15,7 @@ namespace {
 // clang-format off
 #include "kernels/vec_avx2.h"
 #include "kernels/tile_avx2.h"
+#include "kernels/bf16_fma.h"
 #include "kernels/vec_bits_avx2.h"
 #include "kernels/rows.inl"
 #include "kernels/pack.inl"

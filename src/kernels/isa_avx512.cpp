@@ -15,6 +15,7 @@ namespace {
 // clang-format off
 #include "kernels/vec_avx512.h"
 #include "kernels/tile_avx512.h"
+#include "kernels/bf16_avx512.h"
 #include "kernels/vec_bits_avx512.h"
 #include "kernels/rows.inl"
 #include "kernels/pack.inl"

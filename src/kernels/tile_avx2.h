@@ -23,9 +23,6 @@ static inline Vec low_bf16(IntVec x) {
 static inline Vec high_bf16(IntVec x) {
   return {_mm256_castsi256_ps(_mm256_and_si256(x.v, _mm256_set1_epi32(-65536)))};
 }
-static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
-  return fma(high_bf16(x), high_bf16(w), fma(low_bf16(x), low_bf16(w), acc));
-}
 static constexpr int kDigits = 1;
 static inline IntVec start_i8() {
   return {_mm256_setzero_si256()};

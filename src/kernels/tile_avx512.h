@@ -24,12 +24,6 @@ static inline Vec low_bf16(IntVec x) {
 static inline Vec high_bf16(IntVec x) {
   return {_mm512_castsi512_ps(_mm512_and_si512(x.v, _mm512_set1_epi32(-65536)))};
 }
-static inline Vec dot_bf16(Vec acc, IntVec w, IntVec x) {
-  // clang 16 recurses without end when it looks through the cast of a broadcast to BF16; this hides
-  // the broadcast, and costs no instruction.
-  __asm__("" : "+v"(x.v));
-  return {_mm512_dpbf16_ps(acc.v, (__m512bh)x.v, (__m512bh)w.v)};
-}
 // VPDPBUSD wants unsigned by signed: panels hold q + 128, and 128·Σx is taken away at the end.
 // Inputs are two digits: the products with the high ones, times 256, then those with the low ones.
 static constexpr int kDigits = 2;
