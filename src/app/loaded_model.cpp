@@ -1,5 +1,7 @@
 #include "app/loaded_model.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -52,6 +54,12 @@ ModelOptions model_options(const ModelChoice& choice, const engine::SessionOptio
   options.mla = choice.exact ? MlaForm::absorbed : MlaForm::by_cost;
   options.kv_format = session.kv_format;
   return options;
+}
+
+// What only loading needed: the metadata's pages, and what the allocator keeps of freed tables.
+void release_loading_memory(const Checkpoint& checkpoint) {
+  if (checkpoint.store().is_gguf()) checkpoint.store().gguf().release_metadata();
+  malloc_trim(0);
 }
 
 }  // namespace
@@ -192,6 +200,7 @@ LoadedModel load_model(const ModelChoice& choice, const Environment& environment
   });
   auto backend = make_cpu_backend(cpu);
   auto model = std::make_unique<Model>(config, std::move(weights), model_options(choice, session));
+  release_loading_memory(checkpoint);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return {path,

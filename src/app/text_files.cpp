@@ -114,12 +114,14 @@ TextFiles of_gguf(const store::GgufFile& file) {
     const std::string pre = file.optional_string("tokenizer.ggml.pre").value_or("");
     const std::vector<std::int64_t> wide = file.integers("tokenizer.ggml.token_type");
     const std::vector<std::int32_t> types(wide.begin(), wide.end());
+    const std::vector<std::string_view> tokens = file.strings("tokenizer.ggml.tokens"),
+                                        merges = file.strings("tokenizer.ggml.merges");
     GgufVocab vocab;
     vocab.model = model;
     vocab.pre = pre;
-    vocab.tokens = file.strings("tokenizer.ggml.tokens");
+    vocab.tokens = tokens;
     vocab.token_types = types;
-    vocab.merges = file.strings("tokenizer.ggml.merges");
+    vocab.merges = merges;
     vocab.bos_id = id("bos_token_id");
     vocab.eos_id = id("eos_token_id");
     vocab.eot_id = id("eot_token_id");

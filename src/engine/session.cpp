@@ -72,6 +72,8 @@ std::span<const float> Session::append(std::span<const std::int32_t> tokens,
                              static_cast<std::int64_t>(tokens.size())) == Go::stop)
       return {};
   }
+  // A prompt's chunks take megabytes that the answer's single tokens do not need.
+  if (tokens.size() > 1) scratch_.release_unused();
   return logits_;
 }
 

@@ -1,5 +1,6 @@
 #include "store/gguf.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -7,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "store/byte_cursor.h"
 #include "store/gguf_part.h"
 
 namespace nautile::store {
@@ -274,11 +276,26 @@ const GgufArray* GgufFile::array(std::string_view key) const {
   return found;
 }
 
-std::span<const std::string_view> GgufFile::strings(std::string_view key) const {
+std::vector<std::string_view> GgufFile::strings(std::string_view key) const {
   const GgufArray* found = array(key);
   if (!found) return {};
   if (found->type != GgufType::string) wrong_type(key, "an array of strings");
-  return found->strings;
+  std::vector<std::string_view> out;
+  out.reserve(static_cast<std::size_t>(found->count));
+  ByteCursor cursor(found->bytes);
+  for (std::uint64_t i = 0; i < found->count; ++i)
+    out.push_back(cursor.string("a string of the array", cursor.remaining()));
+  return out;
+}
+
+void GgufFile::release_metadata() const {
+  for (const MappedFile& file : files_) {
+    std::uint64_t data = file.bytes().size();
+    for (const TensorRecord& tensor : tensors_) {
+      if (tensor.file == file.path()) data = std::min(data, tensor.offset);
+    }
+    file.dont_need(0, static_cast<std::size_t>(data));
+  }
 }
 
 std::vector<std::int64_t> GgufFile::integers(std::string_view key) const {

@@ -19,13 +19,12 @@
 
 namespace nautile::store {
 
-// An array of metadata. Strings are views into the file; numbers and bools stay as the file's bytes
-// (little-endian, unaligned). Arrays of arrays are checked and skipped: count, but no elements.
+// An array of metadata, as the file's bytes (little-endian, unaligned; a string is its u64 length
+// and its text), all checked. Arrays of arrays are checked and skipped: count, but no elements.
 struct GgufArray {
   GgufType type = GgufType::u8;
   std::uint64_t count = 0;
   std::span<const std::byte> bytes;
-  std::vector<std::string_view> strings;
 };
 
 // One value. Unsigned integers are held as u64, signed ones as i64, floats as f64, all exactly.
@@ -56,6 +55,8 @@ class GgufFile {
   const std::string& path() const { return path_; }  // of the first part
   std::uint32_t version() const { return version_; }
   const std::vector<MappedFile>& files() const { return files_; }  // empty if from memory
+  // Lets the memory go that the mapped metadata takes. It stays readable, from the file again.
+  void release_metadata() const;
   // In the order of the file(s); names are unique.
   const std::vector<TensorRecord>& tensors() const { return tensors_; }
 
@@ -84,7 +85,7 @@ class GgufFile {
   std::optional<std::string> optional_string(std::string_view key) const;
 
   // Arrays. An absent key gives an empty span or vector; another element type is an error.
-  std::span<const std::string_view> strings(std::string_view key) const;  // views into the file
+  std::vector<std::string_view> strings(std::string_view key) const;  // views into the file
   std::vector<std::int64_t> integers(std::string_view key) const;
   std::vector<float> floats(std::string_view key) const;
   // One integer per layer: an array of exactly `count`, or one number meant for all.

@@ -163,12 +163,11 @@ GgufArray Parser::array(std::string_view key, int depth) {
   }
   if (found.type == GgufType::string) {
     found.count = cursor_.count("its number of elements", kLeastString);
-    // Strings of nested arrays are checked, not kept.
-    if (depth == 1) found.strings.reserve(static_cast<std::size_t>(found.count));
+    const ByteCursor start = cursor_;
     for (std::uint64_t i = 0; i < found.count; ++i) {
-      const std::string_view text = cursor_.string("a string of the array", cursor_.remaining());
-      if (depth == 1) found.strings.push_back(text);
+      cursor_.string("a string of the array", cursor_.remaining());
     }
+    found.bytes = ByteCursor(start).raw(cursor_.offset() - start.offset(), "its elements");
     return found;
   }
   const std::uint64_t element = gguf_type_bytes(found.type);

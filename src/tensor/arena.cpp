@@ -50,4 +50,9 @@ void Arena::rewind(std::size_t mark) {
   used_ = mark;
 }
 
+void Arena::release_unused() {
+  const std::size_t begin = (used_ + 4095) / 4096 * 4096;
+  if (begin < capacity_) ::madvise(base_ + begin, capacity_ - begin, MADV_DONTNEED);
+}
+
 }  // namespace nautile

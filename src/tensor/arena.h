@@ -29,6 +29,8 @@ class Arena {
 
   std::size_t mark() const { return used_; }
   void rewind(std::size_t mark);
+  // Gives the pages of what was rewound back to the system; the address space stays.
+  void release_unused();
 
   std::size_t used() const { return used_; }
   std::size_t peak() const { return peak_; }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 #include "base/error.h"
 #include "tensor/tensor.h"
 #include "tensor/weight.h"
@@ -22,6 +24,20 @@ TEST(Arena, RewindsToItsMarks) {
   EXPECT_EQ(arena.mark(), mark);
   EXPECT_EQ(arena.allocate(5), first);
   EXPECT_GE(arena.peak(), 1000u);
+}
+
+TEST(Arena, ReleasesWhatWasRewound) {
+  constexpr std::size_t kSize = 1 << 16;
+  Arena arena(1 << 20);
+  std::byte* kept = arena.allocate(100);
+  kept[99] = std::byte{7};
+  {
+    Arena::Scope scope(arena);
+    std::memset(arena.allocate(kSize), 1, kSize);
+  }
+  arena.release_unused();
+  EXPECT_EQ(kept[99], std::byte{7});
+  EXPECT_EQ(arena.allocate(kSize)[kSize - 1], std::byte{0});  // a fresh page
 }
 
 TEST(Arena, RefusesWhatDoesNotFit) {

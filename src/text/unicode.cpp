@@ -1,8 +1,11 @@
 // unicode.cpp — builds the property table, checks and repairs UTF-8.
 #include "text/unicode.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
+#include <span>
 
 namespace nautile {
 namespace {
@@ -47,37 +50,39 @@ constexpr std::uint16_t kByCategory[] = {
 constexpr std::uint32_t kRangeNfcCare = 32;
 constexpr std::uint32_t kRangeHan = 64;
 
-void set_range(std::vector<std::uint16_t>& flat, std::size_t first, std::size_t last,
-               std::uint16_t bits) {
-  for (std::size_t c = first; c <= last; ++c) flat[c] = static_cast<std::uint16_t>(flat[c] | bits);
+// What the categories do not say.
+struct Extra {
+  std::size_t first, last;
+  std::uint16_t bits;
+};
+constexpr Extra kExtras[] = {
+    {0x09, 0x0D, kSpace},
+    {0x85, 0x85, kSpace},
+    {'\n', '\n', kNewline},
+    {'\r', '\r', kNewline},
+    {0x4E00, 0x9FA5, kCjkRun},
+    {0x3040, 0x30FF, kCjkRun},
+    // Alphabetic symbols (Other_Alphabetic outside marks) and joiners count as word characters.
+    {0x24B6, 0x24E9, kWord},
+    {0x1F130, 0x1F149, kWord},
+    {0x1F150, 0x1F169, kWord},
+    {0x1F170, 0x1F189, kWord},
+    {0x200C, 0x200D, kWord},
+};
+
+std::uint16_t range_bits(std::uint32_t range) {
+  std::uint16_t bits = kByCategory[range & 31];
+  if (range & kRangeNfcCare) bits |= kNfcCare;
+  if (range & kRangeHan) bits |= kHan;
+  return bits;
 }
 
-std::vector<std::uint16_t> flat_bits() {
-  std::vector<std::uint16_t> flat(0x110000);
-  const std::size_t count = std::size(kRanges);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t first = kRanges[i] >> 8;
-    const std::size_t end = i + 1 < count ? kRanges[i + 1] >> 8 : flat.size();
-    std::uint16_t bits = kByCategory[kRanges[i] & 31];
-    if (kRanges[i] & kRangeNfcCare) bits |= kNfcCare;
-    if (kRanges[i] & kRangeHan) bits |= kHan;
-    if (bits)
-      std::fill(flat.begin() + static_cast<long>(first), flat.begin() + static_cast<long>(end),
-                bits);
+// Adds the bits to the part of [first, last] that lies in the block of code points from `start`.
+void add_bits(std::span<std::uint16_t> block, std::size_t start, std::size_t first,
+              std::size_t last, std::uint16_t bits) {
+  for (std::size_t c = std::max(first, start); c <= last && c < start + block.size(); ++c) {
+    block[c - start] = static_cast<std::uint16_t>(block[c - start] | bits);
   }
-  set_range(flat, 0x09, 0x0D, kSpace);
-  set_range(flat, 0x85, 0x85, kSpace);
-  set_range(flat, '\n', '\n', kNewline);
-  set_range(flat, '\r', '\r', kNewline);
-  set_range(flat, 0x4E00, 0x9FA5, kCjkRun);
-  set_range(flat, 0x3040, 0x30FF, kCjkRun);
-  // Alphabetic symbols (Other_Alphabetic outside marks) and joiners count as word characters.
-  set_range(flat, 0x24B6, 0x24E9, kWord);
-  set_range(flat, 0x1F130, 0x1F149, kWord);
-  set_range(flat, 0x1F150, 0x1F169, kWord);
-  set_range(flat, 0x1F170, 0x1F189, kWord);
-  set_range(flat, 0x200C, 0x200D, kWord);
-  return flat;
 }
 
 bool continuation(unsigned char c) {
@@ -91,16 +96,25 @@ const CharTable& CharTable::get() {
   return table;
 }
 
+// Block by block: all code points at once would take 2 MB that a process never gives back.
 CharTable::CharTable() {
-  const std::vector<std::uint16_t> flat = flat_bits();
-  std::map<std::vector<std::uint16_t>, std::uint16_t> known;
-  for (std::size_t block = 0; block < stage1_.size(); ++block) {
-    const auto first = flat.begin() + static_cast<long>(block << kShift);
-    std::vector<std::uint16_t> bits(first, first + static_cast<long>(kMask + 1));
-    const auto next = static_cast<std::uint16_t>(known.size());
-    const auto [it, added] = known.emplace(std::move(bits), next);
-    if (added) blocks_.insert(blocks_.end(), it->first.begin(), it->first.end());
-    stage1_[block] = it->second;
+  using Block = std::array<std::uint16_t, kMask + 1>;
+  const std::size_t count = std::size(kRanges);
+  const auto first_of = [&](std::size_t i) {
+    return i < count ? std::size_t{kRanges[i] >> 8} : std::size_t{0x110000};
+  };
+  std::map<Block, std::uint16_t> known;
+  std::size_t range = 0;  // the first that reaches into the block
+  for (std::size_t index = 0; index < stage1_.size(); ++index) {
+    const std::size_t start = index << kShift, end = start + kMask + 1;
+    Block block{};
+    while (range < count && first_of(range + 1) <= start) ++range;
+    for (std::size_t i = range; i < count && first_of(i) < end; ++i)
+      add_bits(block, start, first_of(i), first_of(i + 1) - 1, range_bits(kRanges[i]));
+    for (const Extra& extra : kExtras) add_bits(block, start, extra.first, extra.last, extra.bits);
+    const auto [it, added] = known.emplace(block, static_cast<std::uint16_t>(known.size()));
+    if (added) blocks_.insert(blocks_.end(), block.begin(), block.end());
+    stage1_[index] = it->second;
   }
 }
 

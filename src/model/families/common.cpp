@@ -106,9 +106,8 @@ ModelConfig common_gguf(const store::GgufFile& file, std::string_view family) {
   c.norm_eps = file.f32(a + "attention.layer_norm_rms_epsilon");
   c.is_moe.assign(static_cast<std::size_t>(c.layers), false);
   c.rope.theta = file.optional_f32(a + "rope.freq_base").value_or(10000.0f);
-  const std::span<const std::string_view> tokens = file.strings("tokenizer.ggml.tokens");
-  c.vocabulary = static_cast<int>(
-      file.optional_u32(a + "vocab_size").value_or(static_cast<std::uint32_t>(tokens.size())));
+  const auto tokens = static_cast<std::uint32_t>(file.strings("tokenizer.ggml.tokens").size());
+  c.vocabulary = static_cast<int>(file.optional_u32(a + "vocab_size").value_or(tokens));
   const int heads = number("attention.head_count");
   NAUTILE_CHECK(heads >= 1, "{}attention.head_count is {}", a, heads);
   const int head_dims =
