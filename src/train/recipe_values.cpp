@@ -196,9 +196,12 @@ std::vector<std::string> RecipeValues::texts(const std::string& key, const std::
 std::string RecipeValues::path(const std::string& key, const std::string& source) {
   std::string value;
   if (const Given* given = take(key)) {
-    if (!given->value.is_string() || given->value.get<std::string>().empty())
-      wrong(key, "is no path");
+    if (!given->value.is_string()) wrong(key, "is no path");
     fs::path path = given->value.get<std::string>();
+    if (path.empty()) {  // as if it were not there
+      note(key, value, source);
+      return value;
+    }
     if (path.is_relative() && given->by == Given::By::recipe)
       path = fs::path(path_).parent_path() / path;
     value = fs::absolute(path).lexically_normal().string();

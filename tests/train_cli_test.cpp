@@ -1,0 +1,235 @@
+// train_cli_test.cpp — from outside: nautile train, its plan, its files, and going on after a stop.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string read_whole(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// Some 30 thousand parameters.
+constexpr const char* kRecipe = R"([model]
+vocab_size = 400
+hidden_size = 32
+num_hidden_layers = 2
+num_attention_heads = 2
+qk_nope_head_dim = 8
+qk_rope_head_dim = 8
+v_head_dim = 8
+q_lora_rank = 16
+kv_lora_rank = 16
+intermediate_size = 48
+n_routed_experts = 4
+num_experts_per_tok = 2
+moe_intermediate_size = 16
+init_std = 0.02
+max_position_embeddings = 256
+
+[data]
+folder = "data"
+seq_len = 128
+packing = "whole"
+attend = "document"
+
+[train]
+steps = 3
+batch_tokens = 512
+slots = 2
+
+[schedule]
+peak_rate = 1e-3
+warmup_steps = 2
+
+[eval]
+every = 2
+tokens = 1000
+
+[samples]
+every = 3
+tokens = 8
+prompts = ["<｜User｜>1 + 2 = ?<｜Assistant｜>"]
+)";
+
+class TrainCli : public ::testing::Test {
+ protected:
+  struct Result {
+    int code = 0;
+    std::string out, err;
+  };
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("nautile_train_cli_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    std::ofstream(folder_ / "r.toml") << kRecipe;
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // The program in the test's folder, after `before` (a command that takes it as arguments).
+  Result run(const std::string& arguments, const std::string& before = "") const {
+    const std::string command = "cd '" + folder_.string() + "' && " + before + " " +
+                                NAUTILE_BINARY + " " + arguments + " </dev/null >out 2>err";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
+            read_whole(folder_ / "out"), read_whole(folder_ / "err")};
+  }
+  void make_data() const {
+    ASSERT_EQ(run("data generate arithmetic logic --count 400 --out p.jsonl").code, 0);
+    ASSERT_EQ(run("tokenizer train p.jsonl --vocab 400 --out tok").code, 0);
+    std::ofstream(folder_ / "spec.toml")
+        << "tokenizer = \"tok\"\nheld_out = 0.1\n[[source]]\nname = \"tasks\"\nkind = \"chat\"\n"
+           "files = [\"p.jsonl\"]\nnear_duplicates = false\n";
+    const Result built = run("data build spec.toml --out data");
+    ASSERT_EQ(built.code, 0) << built.err;
+  }
+  // The lines of metrics without what clocks say.
+  std::vector<json> metrics(const std::string& out) const {
+    std::vector<json> lines;
+    std::ifstream file(folder_ / out / "metrics.jsonl");
+    for (std::string line; std::getline(file, line);) {
+      lines.push_back(json::parse(line));
+      for (const char* key : {"seconds", "tokens_per_second", "flops_per_second", "mfu"})
+        lines.back().erase(key);
+    }
+    return lines;
+  }
+  std::string checkpoint(const std::string& out, const char* step, const char* file) const {
+    return read_whole(folder_ / out / "checkpoints" / step / file);
+  }
+
+  fs::path folder_;
+};
+
+#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+TEST_F(TrainCli, PlansDeepSeekV3WithoutMemory) {
+  const std::string recipe = (fs::current_path() / "recipes/deepseek-v3.toml").string();
+  // In 4 GB of address space.
+  const Result result = run("train " + recipe + " --dry-run --json", "ulimit -v 4000000 &&");
+  ASSERT_EQ(result.code, 0) << result.err;
+  const json plan = json::parse(result.out);
+  EXPECT_EQ(plan["parameters"], 671026419200);
+  EXPECT_EQ(plan["active_parameters"].get<double>() / 1e9, 36.625625600);
+  EXPECT_NEAR(plan["device_hours"].get<double>(), 2.664e6, 1);
+  EXPECT_NEAR(plan["dollars"].get<double>(), 5.328e6, 1);
+  for (const json& value : plan["values"]) EXPECT_NE(value["origin"], "") << value;
+  const Result text = run("train " + recipe + " --dry-run");
+  EXPECT_SAYS(text.out, "671026419200");
+  EXPECT_SAYS(text.out, "2.664 M device hours on 2048 devices: 54.2 days");
+  EXPECT_SAYS(text.out, "$5.328 M");
+  EXPECT_SAYS(text.out, "DeepSeek-V3 report §4.2");
+  EXPECT_SAYS(run("train " + recipe + " --out r").err, "does not fit in memory");
+}
+
+TEST_F(TrainCli, EveryRecipeOfOursCanBePlanned) {
+  for (const char* name : {"debug", "think-small", "think"}) {
+    const auto recipe = fs::current_path() / "recipes" / (std::string(name) + ".toml");
+    const Result result = run("train " + recipe.string() + " --dry-run --json");
+    ASSERT_EQ(result.code, 0) << result.err;
+    const json plan = json::parse(result.out);
+    EXPECT_TRUE(plan["notices"].empty()) << plan["notices"];
+    EXPECT_GT(plan["hours"].get<double>(), 0);
+  }
+}
+
+TEST_F(TrainCli, TrainsStopsAndGoesOnToTheSameBits) {
+  make_data();
+  const Result whole = run("train r.toml --out whole");
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_SAYS(whole.out, "DeepSeek-V3 report §4.2");
+  EXPECT_SAYS(whole.out, "whole: 3 steps");
+  EXPECT_SAYS(whole.out, "bits per byte");
+  EXPECT_SAYS(whole.err, "step 1 ");
+  EXPECT_SAYS(whole.err, "no fill-in-the-middle tokens");
+  // Out of time after the first step, then after the second.
+  ASSERT_EQ(run("train r.toml --out parts --set train.max_minutes=1e-9").code, 0);
+  const Result second = run("train --resume --out parts --threads 1");
+  EXPECT_EQ(second.code, 0) << second.err;
+  EXPECT_SAYS(second.err, "going on after step 1");
+  EXPECT_SAYS(second.err, "--resume --out parts");
+  const Result last = run("train r.toml --resume --out parts --quiet");
+  ASSERT_EQ(last.code, 0) << last.err;
+  EXPECT_SAYS(last.err, "changed since the checkpoint: train.max_minutes: 0.0, was 1e-09");
+  const std::vector<json> a = metrics("whole"), b = metrics("parts");
+  ASSERT_EQ(a.size(), 3u);
+  EXPECT_EQ(a, b);
+  EXPECT_GT(a[1]["held_out"]["tasks"]["bits_per_byte"].get<double>(), 1);
+  EXPECT_TRUE(a[2].contains("expert_loads"));
+  for (const char* file : {"masters.safetensors", "optimizer.safetensors"}) {
+    const std::string bytes = checkpoint("whole", "step-00000003", file);
+    EXPECT_FALSE(bytes.empty());
+    EXPECT_TRUE(bytes == checkpoint("parts", "step-00000003", file)) << file;
+  }
+  EXPECT_SAYS(read_whole(folder_ / "whole/samples.jsonl"), "\"step\":3");
+  EXPECT_SAYS(read_whole(folder_ / "whole/recipe.toml"), "DeepSeek-V3 report");
+}
+
+TEST_F(TrainCli, RefusesWhatWouldLoseARun) {
+  make_data();
+  ASSERT_EQ(run("train r.toml --out a").code, 0);
+  const Result again = run("train r.toml --out a");
+  EXPECT_EQ(again.code, 2);
+  EXPECT_SAYS(again.err, "a is there and not empty");
+  EXPECT_SAYS(again.err, "--resume");
+  const Result other = run("train r.toml --out a --resume --set data.seq_len=64");
+  EXPECT_EQ(other.code, 3);
+  EXPECT_SAYS(other.err, "data.seq_len: 64, was 128");
+  EXPECT_EQ(run("train --out b").code, 2);
+  EXPECT_EQ(run("train --resume --out b").code, 1);
+  EXPECT_EQ(run("train r.toml").code, 2);
+  EXPECT_EQ(run("train r.toml --out b --json").code, 2);
+  EXPECT_SAYS(run("train r.toml --out b --set train.stesp=1").err, "did you mean 'train.steps'?");
+  EXPECT_SAYS(run("train r.toml --out b --set data.folder=none").err, "no data folder");
+  EXPECT_SAYS(run("train r.toml --out b --set data.fim_rate=0.2").err, "fill-in-the-middle");
+  EXPECT_SAYS(run("train r.toml --out b --set model.vocab_size=300").err, "the data in");
+  EXPECT_FALSE(fs::exists(folder_ / "b"));
+  // Weights of a run, with another length of rows.
+  const Result from = run("train r.toml --out c --set model.from=a --set data.seq_len=64");
+  EXPECT_EQ(from.code, 0) << from.err;
+  EXPECT_LT(metrics("c")[0]["loss"].get<double>(), metrics("a")[0]["loss"].get<double>());
+}
+
+TEST_F(TrainCli, CtrlCEndsWithACheckpoint) {
+  make_data();
+  const Result result =
+      run("train r.toml --out a --set train.steps=1000000", "timeout --preserve-status -s INT 3");
+  EXPECT_EQ(result.code, 130);
+  EXPECT_SAYS(result.err, "go on with: nautile train --resume --out a");
+  ASSERT_FALSE(metrics("a").empty());
+  const auto step = metrics("a").back()["step"].get<std::int64_t>();
+  EXPECT_TRUE(fs::exists(folder_ / "a/checkpoints" / fmt::format("step-{:08}", step)));
+}
+
+// After 50 steps any loss above half of the mean counts.
+TEST_F(TrainCli, SpikesStopOrAreSkipped) {
+  make_data();
+  const std::string options =
+      " --set train.steps=60 --set train.slots=1 --set train.batch_tokens=128 --threads 1 --quiet"
+      " --set train.spike_factor=0.5 --set checkpoint.every=20";
+  const Result stop = run("train r.toml --out a" + options);
+  EXPECT_EQ(stop.code, 1);
+  EXPECT_SAYS(stop.err, "step 51: loss");
+  EXPECT_SAYS(stop.err, "of slots 50 to 50 slot");
+  const json bad = json::parse(read_whole(folder_ / "a/bad-step-00000051.json"));
+  EXPECT_EQ(bad["slots"][0]["slot"], 50);
+  EXPECT_FALSE(bad["slots"][0]["documents"][0]["text"].get<std::string>().empty());
+  const Result skip =
+      run("train r.toml --out b --set train.on_spike=skip --set train.max_skips=2" + options);
+  EXPECT_EQ(skip.code, 1);
+  EXPECT_SAYS(skip.err, "going back to step 40; slots 40 to 50 are left out");
+  EXPECT_SAYS(skip.err, "2 times batches were left out already");
+  EXPECT_EQ(metrics("b")[40]["first_slot"], 62);  // steps 41 to 51 ran from 51, then from 62
+}
+
+}  // namespace
