@@ -174,7 +174,15 @@ struct Child {
     ::close(ends[1]);
     output = ends[0];
   }
-  // All it said, after its end.
+  // Until it has said so much.
+  void wait_for(const std::string& text) {
+    std::string said;
+    char piece[256];
+    for (ssize_t got;
+         said.find(text) == said.npos && (got = ::read(output, piece, sizeof piece)) > 0;)
+      said.append(piece, static_cast<std::size_t>(got));
+  }
+  // All it said since, after its end.
   std::string end() {
     int status = 0;
     ::waitpid(pid, &status, 0);
@@ -196,6 +204,18 @@ std::int64_t last_told(const std::string& said) {
   return at == said.npos || said.find('\n', at) == said.npos ? 0 : std::stoll(said.substr(at + 6));
 }
 
+// How long a child takes to make its third checkpoint, on this machine as busy as it is.
+std::chrono::microseconds time_of_three() {
+  const train::TemporaryFolder temporary("kill_time");
+  const auto begin = std::chrono::steady_clock::now();
+  Child child(temporary.path(), 0);
+  child.wait_for("saved 3");
+  const auto end = std::chrono::steady_clock::now();
+  ::kill(child.pid, SIGKILL);
+  child.end();
+  return std::chrono::duration_cast<std::chrono::microseconds>(end - begin);
+}
+
 // NAUTILE_KILLS says how often (20).
 TEST(Kill, NothingIsLost) {
   const char* wanted = std::getenv("NAUTILE_KILLS");
@@ -205,6 +225,7 @@ TEST(Kill, NothingIsLost) {
   std::unique_ptr<TinyRun> whole;  // the run that nobody kills
   int runs = 0, with_checkpoint = 0, going_on = 0;
   std::int64_t last = kLastStep;
+  const std::chrono::microseconds most = 2 * time_of_three();
   for (int i = 0; i < kills; ++i) {
     if (last == kLastStep) {
       temporary.reset();
@@ -216,7 +237,7 @@ TEST(Kill, NothingIsLost) {
     Child child(temporary->path(), runs - 1);
     const auto random =
         philox(static_cast<std::uint64_t>(::getpid()), static_cast<std::uint64_t>(i), 9);
-    std::this_thread::sleep_for(std::chrono::microseconds(20'000 + random[0] % 800'000));
+    std::this_thread::sleep_for(most * (random[0] % 1000) / 1000);
     ::kill(child.pid, SIGKILL);
     const std::int64_t told = last_told(child.end());
     if (!std::filesystem::exists(temporary->file("out"))) continue;

@@ -41,6 +41,7 @@ void add_completion(CLI::App& root, Program& program);
 void add_data(CLI::App& root, Program& program);
 void add_doctor(CLI::App& root, Program& program);
 void add_eval(CLI::App& root, Program& program);
+void add_export(CLI::App& root, Program& program);
 void add_help(CLI::App& root, Program& program);
 void add_inspect(CLI::App& root, Program& program);
 void add_man(CLI::App& root, Program& program);

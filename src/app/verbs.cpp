@@ -12,6 +12,7 @@ void add_verbs(CLI::App& root, Program& program) {
   add_tokenizer(root, program);
   add_data(root, program);
   add_train(root, program);
+  add_export(root, program);
   add_bench(root, program);
   add_doctor(root, program);
   add_completion(root, program);

@@ -180,6 +180,38 @@ TEST_F(RunFolderTest, RefusesALaterFormat) {
             std::string::npos);
 }
 
+// Whatever stands in a state.json, it is read or refused.
+TEST_F(RunFolderTest, BrokenStatesAreErrors) {
+  StateFile state{run_.state(), facts_of(run_.trainer), {{"masters.safetensors", {7, 9}}}};
+  const std::string whole = state.text();
+  EXPECT_EQ(StateFile::parse(whole, "state.json").text(), whole);
+  constexpr std::string_view kSpice = "{}[]\":,-019.eE nulltrue\\\xff";
+  int read = 0;
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    std::string text = whole;
+    const auto random = philox(11, i, 3);
+    for (std::uint64_t k = 0; k <= random[0] % 3; ++k) {
+      const std::size_t at = philox(12, i, k)[1] % text.size();
+      if (random[2] % 3 == 0) {
+        text.erase(at, 1 + random[3] % 40);
+      } else {
+        text[at] = kSpice[philox(13, i, k)[0] % kSpice.size()];
+      }
+    }
+    try {
+      StateFile::parse(text, "state.json");
+      ++read;
+    } catch (const Error&) {
+    }
+  }
+  EXPECT_GT(read, 100);
+  for (const char* member : {"\"step\": 0", "\"next_slot\": 0"}) {
+    std::string text = whole;
+    text.replace(text.find(member) + std::strlen(member) - 1, 1, "1e300");
+    EXPECT_THROW(StateFile::parse(text, "state.json"), Error) << member;
+  }
+}
+
 TEST_F(RunFolderTest, NamesEveryDifference) {
   RunFolder folder(out(), Use::train);
   save_steps(folder, {1});

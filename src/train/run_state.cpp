@@ -21,6 +21,9 @@ template <class T>
 T get(const Json& object, const char* name, const std::string& what) {
   const auto at = object.find(name);
   NAUTILE_CHECK(at != object.end(), "{}: {} is missing", what, name);
+  // A fraction would be cut, and one beyond the range of whole numbers has no meaning.
+  NAUTILE_CHECK(!std::is_integral_v<T> || at->is_number_integer(), "{}: {} is not a whole number",
+                what, name);
   try {
     return at->get<T>();
   } catch (const nlohmann::json::exception&) {
@@ -92,6 +95,8 @@ StateFile StateFile::parse(std::string_view text, const std::string& what) {
   run.step = get<std::int64_t>(json, "step", what);
   run.tokens_seen = get<double>(json, "tokens_seen", what);
   run.next_slot = get<std::int64_t>(json, "next_slot", what);
+  NAUTILE_CHECK(run.step >= 0 && run.next_slot >= 0 && run.tokens_seen >= 0,
+                "{}: step, tokens_seen or next_slot is negative", what);
   const Json seeds = object_at(json, "seeds", what);
   run.model_seed = get<std::uint64_t>(seeds, "model", what);
   run.data_seed = get<std::uint64_t>(seeds, "data", what);
