@@ -114,7 +114,7 @@ void write_weights(const std::string& folder, const std::vector<Shard>& shards,
   Json map = Json::object();
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i, shards.size());
-    store::SafetensorsWriter writer(folder + "/" + name, shards[i].declared);
+    store::SafetensorsWriter writer(fmt::format("{}/{}", folder, name), shards[i].declared);
     for (const Entry& entry : shards[i].tensors)
       write_tensor(entry, numbers(entry.info.name, entry.info.shape), backend, writer);
     writer.finish();

@@ -54,7 +54,7 @@ void verify(const std::string& path, const FileSum& expected) {
 std::string read_state(const std::string& folder) {
   const std::string path = folder + "/" + kStateFile;
   const std::string line = read_file(folder + "/" + kStateChecksumFile, 1024);
-  const std::string text = read_file(path, kMostState);
+  std::string text = read_file(path, kMostState);
   const std::string found =
       fmt::format("{}  {}\n", checksum_text(XXH64(text.data(), text.size(), 0)), kStateFile);
   NAUTILE_CHECK(line == found, "{} and {} do not fit each other", path, kStateChecksumFile);
@@ -71,9 +71,10 @@ SavedStep SavedStep::open(const std::string& folder) {
   SavedStep step;
   step.path_ = folder;
   step.file_ = StateFile::parse(read_state(folder), folder + "/" + kStateFile);
-  for (const auto& [name, sum] : step.file_.files) verify(folder + "/" + name, sum);
+  const auto path_of = [&](const std::string& name) { return fmt::format("{}/{}", folder, name); };
+  for (const auto& [name, sum] : step.file_.files) verify(path_of(name), sum);
   for (const auto& [name, sum] : step.file_.files) {
-    Part part{store::SafetensorsFile::open(folder + "/" + name), {}};
+    Part part{store::SafetensorsFile::open(path_of(name)), {}};
     for (const store::TensorRecord& record : part.file.tensors())
       part.names.emplace(record.name, &record);
     step.parts_.emplace(name, std::move(part));
