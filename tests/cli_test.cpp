@@ -9,6 +9,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "store/gguf_writer.h"
 #include "tests/chat_model.h"
@@ -65,7 +66,7 @@ class Cli : public ::testing::Test {
     close(ends[0]);
     EXPECT_EQ(dup2(ends[1], kUnreadPipe), kUnreadPipe);
     close(ends[1]);
-    const Result result = run_into("&" + std::to_string(kUnreadPipe), arguments);
+    Result result = run_into("&" + std::to_string(kUnreadPipe), arguments);
     close(kUnreadPipe);
     return result;
   }
@@ -310,15 +311,25 @@ TEST_F(Cli, AClosedPipeEndsEveryVerbSilently) {
   const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "' ";
   const std::string text = " '" + write("text.txt", std::string(500, 'x')).string() + "' ";
   const std::string answer = nautile::test::answer_only(nautile::test::letter_token('a'));
-  for (const std::string& arguments :
-       {std::string("help"), std::string("help chat"), std::string("--help"),
-        std::string("--version"), std::string("man"), std::string("completion bash"),
-        std::string("doctor --quick"), std::string("doctor --quick --json"), "inspect" + model,
-        "inspect --json --tensors" + model, "tokenize --ids hello" + model,
-        "tokenize --json hello" + model, "eval perplexity" + text + model,
-        "bench -p 4 -n 2 -r 1" + model, "chat -p hi" + model + answer,
-        "chat -p hi -n 3 --json" + model + answer, "run -p hi" + model + answer,
-        "run -p hi -n 3 --json" + model + answer}) {
+  const std::vector<std::string> lines = {"help",
+                                          "help chat",
+                                          "--help",
+                                          "--version",
+                                          "man",
+                                          "completion bash",
+                                          "doctor --quick",
+                                          "doctor --quick --json",
+                                          "inspect" + model,
+                                          "inspect --json --tensors" + model,
+                                          "tokenize --ids hello" + model,
+                                          "tokenize --json hello" + model,
+                                          "eval perplexity" + text + model,
+                                          "bench -p 4 -n 2 -r 1" + model,
+                                          "chat -p hi" + model + answer,
+                                          "chat -p hi -n 3 --json" + model + answer,
+                                          "run -p hi" + model + answer,
+                                          "run -p hi -n 3 --json" + model + answer};
+  for (const std::string& arguments : lines) {
     const Result result = run_unread(arguments);
     EXPECT_EQ(result.code, 141) << arguments << "\n" << result.err;
     EXPECT_EQ(result.err, "") << arguments;
