@@ -33,6 +33,14 @@ std::string flops_text(double value) {
   return fmt::format("{:.4g} MFLOP", value / 1e6);
 }
 
+// "54.2 days", "8 h 24 min", "46.0 s"
+std::string span_text(double hours) {
+  if (hours > 48) return fmt::format("{:.1f} days", hours / 24);
+  if (hours < 1) return duration_text(hours * 3600);
+  const auto minutes = static_cast<std::int64_t>(hours * 60 + 0.5);
+  return fmt::format("{} h {} min", minutes / 60, minutes % 60);
+}
+
 bool trains_mtp(const Recipe& recipe) {
   if (recipe.model.mtp_layers == 0) return false;
   for (const train::StepValue& value : recipe.trainer.schedule.mtp_lambda) {
@@ -95,8 +103,7 @@ void print_cost(const Plan& plan, const RunCost& cost) {
                                       ? count_text(cost.device_hours)
                                       : fmt::format("{:.3g}", cost.device_hours));
   if (rates.devices > 1) fmt::print(" on {:.0f} devices", rates.devices);
-  fmt::print(": {}\n", cost.hours > 48 ? fmt::format("{:.1f} days", cost.hours / 24)
-                                       : duration_text(cost.hours * 3600));
+  fmt::print(": {}\n", span_text(cost.hours));
   fmt::print("  ${} at ${:.2f} a device hour\n",
              cost.dollars >= 1e6 ? fmt::format("{:.3f} M", cost.dollars / 1e6)
                                  : fmt::format("{:.2f}", cost.dollars),
@@ -199,7 +206,7 @@ std::string TrainLine::text(const train::RunProgress& progress) const {
                   count_text(record.tokens_per_second), record.flops_per_second / 1e12);
   if (record.mfu > 0) line += fmt::format("  MFU {:.1f} %", 100 * record.mfu);
   if (r.load_max_over_mean > 0) line += fmt::format("  load {:.2f}", r.load_max_over_mean);
-  return line + "  " + duration_text(progress.seconds_left) + " left";
+  return line + "  " + span_text(progress.seconds_left / 3600) + " left";
 }
 
 void TrainLine::show(const train::RunProgress& progress) {

@@ -33,10 +33,10 @@ double block_floats(const ModelConfig& c, bool is_moe) {
   return 5 * D + attention + ffn;
 }
 
-// Rows of logits that ops::log_prob holds at a time, and the gradients beside them.
+// Rows of logits that ops::log_prob holds at a time.
 double head_floats(const ModelConfig& c) {
   const double rows = std::clamp(4194304.0 / c.vocabulary, 16.0, 1024.0);
-  return 2 * rows * c.vocabulary;
+  return rows * c.vocabulary;
 }
 
 double activation_floats(const Recipe& recipe) {
@@ -53,8 +53,9 @@ double activation_floats(const Recipe& recipe) {
   // Beside the blocks: embedding, the norm before the head, and what a module joins (6·D).
   const double around = (4 + 10.0 * c.mtp_layers) * T * D + 8 * T + head_floats(c);
   const double inputs = (c.layers + c.mtp_layers + 1) * T * D;
-  // Gradients of a block are as large as its values; they are made block by block.
-  if (recipe.trainer.keep == Keep::everything) return T * (all + widest) + inputs + around;
+  // Gradients of a block are as large as its values; they are made block by block, in buffers that
+  // serve again only for values of the same size.
+  if (recipe.trainer.keep == Keep::everything) return T * (all + 1.5 * widest) + inputs + around;
   return 2 * T * widest + inputs + around;
 }
 

@@ -212,7 +212,7 @@ std::string RecipeValues::path(const std::string& key, const std::string& source
 
 std::string RecipeValues::one_of(const std::string& key, const std::string& otherwise,
                                  const std::string& source, const std::vector<std::string>& names) {
-  const std::string value = text(key, otherwise, source);
+  std::string value = text(key, otherwise, source);
   if (std::find(names.begin(), names.end(), value) == names.end())
     wrong(key, fmt::format("is '{}' ({})", value, suggestion(value, names)));
   return value;

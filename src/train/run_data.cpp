@@ -99,7 +99,8 @@ void RunData::set_fim(const Recipe& recipe, DatasetOptions& options) {
   NAUTILE_CHECK(recipe.data.fim == Wish::if_there,
                 "data.fim_rate is {}, and the tokenizer in {} has no fill-in-the-middle tokens",
                 recipe.data.fim_rate, folder_.path);
-  notices_.push_back("data.fim_rate: the tokenizer has no fill-in-the-middle tokens; none is made");
+  notices_.emplace_back(
+      "data.fim_rate: the tokenizer has no fill-in-the-middle tokens; none is made");
 }
 
 void RunData::read_held_out(const Recipe& recipe, const DatasetOptions& options) {
@@ -121,7 +122,7 @@ void RunData::read_held_out(const Recipe& recipe, const DatasetOptions& options)
     if (set.bytes > 0) held_out_.push_back(std::move(set));
   }
   if (held_out_.empty())
-    notices_.push_back("the data has no held-out documents: there is nothing to evaluate on");
+    notices_.emplace_back("the data has no held-out documents: there is nothing to evaluate on");
 }
 
 std::vector<DocumentText> RunData::documents(const TokenBatch& batch) const {
