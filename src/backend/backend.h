@@ -118,7 +118,7 @@ class Backend {
   // y[m, w.cols] = x[m, w.rows] · w, in F32 on dequantized weights; bias is not used.
   virtual void products_transposed(std::span<const Product> list) = 0;
 
-  // y [T, D]: rows of the table. Token ids are checked upstairs.
+  // y [T, D]: rows of the table, dequantized. Token ids are checked upstairs.
   virtual void embed(const Weight& table, std::span<const std::int32_t> tokens, Tensor y) = 0;
   // Rows of `width` numbers, `stride` apart, normalized with gain [width]; y may be x.
   virtual void rms_norm(const float* x, std::size_t x_stride, std::int64_t rows, const float* gain,

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "backend/cpu_gemm.h"
 #include "base/error.h"
 #include "kernels/quantize.h"
 
@@ -79,9 +80,7 @@ void CpuBackend::embed(const Weight& table, std::span<const std::int32_t> tokens
   const MatrixView w = matrix(table);
   pool_.parallel_for(y.rows(), row_grain(y.cols()), [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t row = tokens[static_cast<std::size_t>(i)];
-      kernels_.format(w.format).f32(w.data + static_cast<std::size_t>(row) * w.row_stride,
-                                    static_cast<int>(w.cols), y.row(i));
+      read_row(kernels_, w, tokens[static_cast<std::size_t>(i)], 0, w.cols, y.row(i));
     }
   });
 }

@@ -46,6 +46,10 @@ inline const std::byte* column_bytes(const MatrixView& w, std::int64_t row, std:
          row_bytes(w.format, static_cast<std::size_t>(column));
 }
 
+// Columns [column, column + count) of a row in F32, with the scales of F8 blocks multiplied in.
+void read_row(const kernels::Kernels& kernels, const MatrixView& w, std::int64_t row,
+              std::int64_t column, std::int64_t count, float* out);
+
 class GemmRun {
  public:
   // The products, and everything they point to, outlive the run.

@@ -35,6 +35,17 @@ float block_scale(const MatrixView& w, std::int64_t row, std::int64_t column) {
   return bits ? value : 0x1p-127f;
 }
 
+void read_row(const kernels::Kernels& kernels, const MatrixView& w, std::int64_t row,
+              std::int64_t column, std::int64_t count, float* out) {
+  kernels.format(w.format).f32(column_bytes(w, row, column), static_cast<int>(count), out);
+  if (w.scale_format == ScaleFormat::none) return;
+  for (std::int64_t c = column; c < column + count;) {
+    const std::int64_t end = std::min(column + count, (c / 128 + 1) * 128);
+    const float scale = block_scale(w, row, c);
+    for (; c < end; ++c) out[c - column] *= scale;
+  }
+}
+
 GemmRun::RunBuffers GemmRun::make_buffers(Workspace& workspace, std::size_t chunks,
                                           std::size_t block_bytes) const {
   const std::size_t rows = sizeof(float) * kPanelRows * kChunk, integers = kPanelRows * kChunk;
@@ -172,18 +183,13 @@ void GemmRun::turn(const MatrixView& w, std::int64_t row, int rows, std::int64_t
   const std::int64_t block = info(w.format).block;
   const std::int64_t first = column / block * block;
   const std::int64_t end = std::min(w.cols, (column + columns + block - 1) / block * block);
-  const bool scaled = w.scale_format != ScaleFormat::none && rule_.compute != ComputeClass::fp8dyn;
+  MatrixView plain = w;
+  if (rule_.compute == ComputeClass::fp8dyn) plain.scale_format = ScaleFormat::none;
   for (int r = 0; r < rows; r += kPanelRows) {
     const int some = std::min(kPanelRows, rows - r);
     for (int i = 0; i < some; ++i) {
       float* values = buffers.blocks + i * kWidest;
-      kernels_.format(w.format).f32(column_bytes(w, row + r + i, first),
-                                    static_cast<int>(end - first), values);
-      for (std::int64_t c = first; scaled && c < end;) {
-        const std::int64_t block_end = std::min(end, (c / 128 + 1) * 128);
-        const float scale = block_scale(w, row + r + i, c);
-        for (; c < block_end; ++c) values[c - first] *= scale;
-      }
+      read_row(kernels_, plain, row + r + i, first, end - first, values);
     }
     kernels_.panels.transpose(buffers.blocks + (column - first), kWidest, some, columns,
                               buffers.rows + r, kPiece);

@@ -41,10 +41,7 @@ void CpuBackend::products_transposed(std::span<const Product> list) {
           for (std::int64_t row = 0; row < w.rows; row += kRows) {
             const std::int64_t count = std::min(kRows, w.rows - row);
             for (std::int64_t r = 0; r < count; ++r) {
-              float* values = rows + r * kColumns;
-              kernels_.format(w.format).f32(column_bytes(w, row + r, column), columns, values);
-              if (w.scale_format == ScaleFormat::none) continue;
-              for (int c = 0; c < columns; ++c) values[c] *= block_scale(w, row + r, column + c);
+              read_row(kernels_, w, row + r, column, columns, rows + r * kColumns);
             }
             kernels_.attention.mix(
                 product->x + row, product->x_stride, static_cast<int>(product->m), ones, rows,

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstdint>
+#include <string_view>
 
 namespace nautile {
 
@@ -36,6 +38,31 @@ constexpr std::array<std::uint32_t, 4> philox(std::uint64_t seed, std::uint64_t 
 constexpr double unit_interval(std::uint32_t high, std::uint32_t low) {
   const std::uint64_t bits = (std::uint64_t{high} << 32 | low) >> 11;
   return static_cast<double>(bits) * 0x1p-53;
+}
+
+// Two independent normal numbers (Box and Muller) from counter `index`.
+inline std::array<double, 2> normal_pair(std::uint64_t seed, std::uint64_t index,
+                                         std::uint64_t stream) {
+  constexpr double kPi = 3.14159265358979323846;
+  const auto bits = philox(seed, index, stream);
+  const double radius = std::sqrt(-2 * std::log(1 - unit_interval(bits[0], bits[1])));
+  const double angle = 2 * kPi * unit_interval(bits[2], bits[3]);
+  return {radius * std::cos(angle), radius * std::sin(angle)};
+}
+
+// The finaliser of splitmix64 (Steele, Lea, Flood 2014): a bijection that spreads every bit of its
+// input.
+constexpr std::uint64_t mix64(std::uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+// FNV-1a: a stream's number from its name.
+constexpr std::uint64_t fnv1a(std::string_view text) {
+  std::uint64_t hash = 0xCBF29CE484222325u;
+  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return hash;
 }
 
 }  // namespace nautile

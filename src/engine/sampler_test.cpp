@@ -21,12 +21,8 @@ using Tokens = std::vector<std::int32_t>;
 
 std::vector<float> random_logits(std::size_t count, std::uint64_t seed, double spread) {
   std::vector<float> logits(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto words = philox(seed, i, 99);
-    const double radius = std::sqrt(-2 * std::log(1 - unit_interval(words[0], words[1])));
-    const double angle = 6.283185307179586 * unit_interval(words[2], words[3]);
-    logits[i] = static_cast<float>(spread * radius * std::cos(angle));
-  }
+  for (std::size_t i = 0; i < count; ++i)
+    logits[i] = static_cast<float>(spread * normal_pair(seed, i, 99)[0]);
   return logits;
 }
 

@@ -9,16 +9,10 @@
 namespace nautile::tasks {
 namespace {
 
-constexpr std::uint64_t mix(std::uint64_t x) {  // splitmix64's finaliser (Steele, Lea, Flood 2014)
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
 // Streams of random numbers are kept apart by task and split.
 std::uint32_t stream_of(std::string_view task, Split split) {
   std::uint64_t hash = split == Split::test ? 1 : 0;
-  for (const char c : task) hash = mix(hash * 257 + static_cast<unsigned char>(c) + 1);
+  for (const char c : task) hash = mix64(hash * 257 + static_cast<unsigned char>(c) + 1);
   return static_cast<std::uint32_t>(hash >> 32);
 }
 
@@ -68,7 +62,7 @@ std::string Problem::response() const {
 Split split_of(std::vector<std::int64_t> numbers) {
   std::sort(numbers.begin(), numbers.end());
   std::uint64_t hash = 0x6E617574696C65;  // any constant; it fixes which multisets are test
-  for (const std::int64_t n : numbers) hash = mix(hash * 31 + static_cast<std::uint64_t>(n) + 1);
+  for (const std::int64_t n : numbers) hash = mix64(hash * 31 + static_cast<std::uint64_t>(n) + 1);
   return hash % 10 == 0 ? Split::test : Split::train;
 }
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/rng.h"
+
 namespace nautile::train {
 namespace {
 
@@ -19,12 +21,7 @@ struct Lines {  // of the hash family h -> (a·h + b) >> 32
 constexpr Lines kLines = [] {
   Lines lines;
   std::uint64_t state = 1;
-  const auto next = [&state] {  // splitmix64
-    std::uint64_t z = state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  };
+  const auto next = [&state] { return mix64(state += 0x9E3779B97F4A7C15u); };  // splitmix64
   for (std::size_t i = 0; i < lines.a.size(); ++i) {
     lines.a[i] = next() | 1;
     lines.b[i] = next();

@@ -1,25 +1,10 @@
 #include "train/import.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <map>
 #include <numeric>
 
 namespace nautile::train {
-namespace {
-
-// The scale of an E4M3 weight's 128×128 block.
-float block_scale(const Weight& w, std::int64_t row, std::int64_t col) {
-  const std::size_t at = static_cast<std::size_t>(row / 128 * ((w.cols() + 127) / 128) + col / 128);
-  if (w.scale_format == ScaleFormat::e8m0)
-    return std::ldexp(1.0f, static_cast<int>(w.scales[at]) - 127);
-  float scale;
-  std::memcpy(&scale, w.scales + 4 * at, sizeof scale);
-  return scale;
-}
-
-}  // namespace
 
 void read_weight(Backend& backend, const Weight& weight, std::span<float> out) {
   NAUTILE_ASSERT(static_cast<std::int64_t>(out.size()) == weight.shape.elements(), "{} of {}",
@@ -27,11 +12,6 @@ void read_weight(Backend& backend, const Weight& weight, std::span<float> out) {
   std::vector<std::int32_t> rows(static_cast<std::size_t>(weight.rows()));
   std::iota(rows.begin(), rows.end(), 0);
   backend.embed(weight, rows, Tensor{out.data(), {weight.rows(), weight.cols()}});
-  if (weight.scale_format == ScaleFormat::none) return;
-  for (std::int64_t r = 0; r < weight.rows(); ++r) {
-    for (std::int64_t c = 0; c < weight.cols(); ++c)
-      out[static_cast<std::size_t>(r * weight.cols() + c)] *= block_scale(weight, r, c);
-  }
 }
 
 void import_masters(Checkpoint& checkpoint, ParamSet& params, Backend& backend) {

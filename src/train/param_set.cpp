@@ -1,8 +1,8 @@
 #include "train/param_set.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
-#include <cmath>
 #include <cstring>
 
 #include "base/bf16.h"
@@ -11,28 +11,12 @@
 namespace nautile::train {
 namespace {
 
-std::uint64_t fnv1a(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
-
 // The layer in "layers.7.ffn.router_bias".
 int layer_of(std::string_view name) {
   int layer = 0;
   const std::size_t dot = name.find('.');
   std::from_chars(name.data() + dot + 1, name.data() + name.size(), layer);
   return layer;
-}
-
-// Two normal numbers (Box and Muller) from counter i.
-void normal_pair(std::uint64_t seed, std::uint64_t i, std::uint64_t stream, double out[2]) {
-  constexpr double kPi = 3.14159265358979323846;
-  const auto bits = philox(seed, i, stream);
-  const double radius = std::sqrt(-2 * std::log(1 - unit_interval(bits[0], bits[1])));
-  const double angle = 2 * kPi * unit_interval(bits[2], bits[3]);
-  out[0] = radius * std::cos(angle);
-  out[1] = radius * std::sin(angle);
 }
 
 }  // namespace
@@ -111,9 +95,9 @@ void ParamSet::initialize(std::uint64_t seed, double spread) {
       continue;
     }
     const std::uint64_t stream = fnv1a(p.info.name);
-    double pair[2];
+    std::array<double, 2> pair{};
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (i % 2 == 0) normal_pair(seed, i / 2, stream, pair);
+      if (i % 2 == 0) pair = normal_pair(seed, i / 2, stream);
       values[i] = static_cast<float>(spread * pair[i % 2]);
     }
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "base/error.h"
+#include "base/rng.h"
 
 namespace nautile::train {
 
@@ -28,16 +29,11 @@ class Permutation {
   }
 
  private:
-  static std::uint64_t mix(std::uint64_t x) {  // splitmix64's finaliser
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-  }
   std::uint64_t cipher(std::uint64_t value) const {
     const std::uint64_t mask = (std::uint64_t{1} << half_bits_) - 1;
     std::uint64_t left = value >> half_bits_, right = value & mask;
     for (std::uint64_t round = 0; round < 6; ++round) {
-      const std::uint64_t next = left ^ (mix(key_ + right * 0x9E3779B97F4A7C15u + round) & mask);
+      const std::uint64_t next = left ^ (mix64(key_ + right * 0x9E3779B97F4A7C15u + round) & mask);
       left = right;
       right = next;
     }

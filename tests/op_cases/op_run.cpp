@@ -1,20 +1,9 @@
 // op_run.cpp — running an OpCase.
-#include <cmath>
-
 #include "base/rng.h"
 #include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
 namespace {
-
-constexpr double kPi = 3.14159265358979323846;
-
-// Box and Muller's normal numbers, number i of input `stream`.
-double normal(std::uint64_t seed, std::uint64_t i, std::uint64_t stream) {
-  const auto bits = philox(seed, i, stream);
-  const double a = unit_interval(bits[0], bits[1]), b = unit_interval(bits[2], bits[3]);
-  return std::sqrt(-2 * std::log(1 - a)) * std::cos(2 * kPi * b);
-}
 
 class Sums final : public ParamGradients {
  public:
@@ -38,7 +27,7 @@ OpRun::OpRun(const OpCase& op, std::uint64_t seed) : op_(op) {
     std::vector<float> floats(n);
     Numbers numbers(n);
     for (std::size_t j = 0; j < n; ++j) {
-      floats[j] = static_cast<float>(input.center + input.spread * normal(seed, j, i));
+      floats[j] = static_cast<float>(input.center + input.spread * normal_pair(seed, j, i)[0]);
       numbers[j] = static_cast<double>(floats[j]);
     }
     floats_.push_back(std::move(floats));

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "base/rng.h"
+
 namespace nautile::make_model {
 namespace {
 
@@ -99,20 +101,6 @@ class Lister {
   std::vector<TensorSpec> specs_;
 };
 
-// FNV-1a of the name, so that a tensor's values depend on its name alone.
-std::uint64_t name_hash(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325u;
-  for (char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
-
-// The finaliser of splitmix64: a bijection that spreads every bit of its input.
-inline std::uint64_t spread(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 }  // namespace
 
 std::vector<TensorSpec> list_tensors(const Facts& facts) {
@@ -151,7 +139,8 @@ Values::Stream Values::stream(const TensorSpec& spec) const {
       break;
   }
   Stream stream;
-  stream.key_ = spread(name_hash(spec.values_of) ^ spread(seed_ + 0x9e3779b97f4a7c15u));
+  // A tensor's values depend on its name alone.
+  stream.key_ = mix64(fnv1a(spec.values_of) ^ mix64(seed_ + 0x9e3779b97f4a7c15u));
   stream.mean_ = static_cast<float>(mean);
   // Four uniform 16-bit numbers: their sum has variance 4·(65536² − 1)/12.
   stream.step_ = static_cast<float>(deviation / std::sqrt(4.0 * (65536.0 * 65536.0 - 1) / 12));
@@ -159,7 +148,7 @@ Values::Stream Values::stream(const TensorSpec& spec) const {
 }
 
 inline float Values::Stream::at(std::uint64_t index) const {
-  const std::uint64_t bits = spread(key_ + index * 0x9e3779b97f4a7c15u);
+  const std::uint64_t bits = mix64(key_ + index * 0x9e3779b97f4a7c15u);
   const std::uint64_t pairs = (bits & 0x0000ffff0000ffffu) + ((bits >> 16) & 0x0000ffff0000ffffu);
   const auto sum = static_cast<std::int32_t>((pairs & 0xffffffffu) + (pairs >> 32)) - 2 * 65535;
   return mean_ + step_ * static_cast<float>(sum);
