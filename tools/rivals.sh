@@ -3,7 +3,8 @@
 # shellcheck shell=sh
 
 # rivals_ensure ROOT NAME…: prints "NAME=PYTHON …", interpreters that can import llama_cpp. NAME is
-# native, or noamx: native but without AMX. NAUTILE_RIVALS, of the same form, is taken instead if set.
+# native, or noamx: native but without AMX, which is not built where the CPU has none: it would be the
+# same program. NAUTILE_RIVALS, of the same form, is taken instead if set.
 rivals_ensure() {
   if [ -n "${NAUTILE_RIVALS:-}" ]; then
     printf '%s' "$NAUTILE_RIVALS"
@@ -12,6 +13,7 @@ rivals_ensure() {
   rivals_work=$1/build/check-long
   shift
   for rivals_name in "$@"; do
+    if [ "$rivals_name" = noamx ] && ! grep -qw amx_tile /proc/cpuinfo; then continue; fi
     rivals_venv=$rivals_work/llama-$rivals_name
     if ! "$rivals_venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
       echo "building llama.cpp ($rivals_name)" >&2
