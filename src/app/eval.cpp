@@ -1,7 +1,8 @@
-// eval.cpp — the verb `eval`: measures of a model; perplexity over a text file.
+// eval.cpp — the verb `eval`: measures of a model; here perplexity over a text file.
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "app/eval_tasks.h"
 #include "app/loaded_model.h"
 #include "app/program.h"
 #include "app/progress_line.h"
@@ -109,6 +110,7 @@ void add_eval(CLI::App& root, Program& program) {
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{2}, std::int64_t{1} << 40));
   measure->add_flag("--json", choice->as_json, "Print JSON");
+  add_eval_tasks(*verb, program);
 }
 
 }  // namespace nautile::app
