@@ -20,6 +20,17 @@ void TrainingRun::say(const std::string& text) const {
   if (hooks_.notice) hooks_.notice(text);
 }
 
+void TrainingRun::note(const char* event, std::int64_t step, const std::string& text) {
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  const Json line = {{"step", step},
+                     {"event", event},
+                     {"text", text},
+                     {"time", now.count()},
+                     {"program_version", options_.program_version}};
+  LogFile(folder_->file("events.jsonl"))
+      .append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
 bool TrainingRun::due(std::int64_t every) const {
   return every > 0 && (trainer_->step_count() % every == 0 || finished());
 }
@@ -45,6 +56,8 @@ RunEnd TrainingRun::go() {
   }
   if (saved_step_ != trainer_->step_count()) save();
   folder_->wait();
+  const char* how = end == RunEnd::finished ? "finished" : "stopped";
+  note(how, trainer_->step_count(), fmt::format("{} after step {}", how, trainer_->step_count()));
   return end;
 }
 
@@ -169,6 +182,7 @@ std::string TrainingRun::describe_bad_step(const StepReport& report,
 void TrainingRun::on_bad_step(const StepReport& report, std::span<const TokenBatch> slots) {
   const std::string story = describe_bad_step(report, slots);
   folder_->wait();
+  note("spike", report.step, story);
   if (recipe_.on_spike == OnSpike::stop) {
     throw make_error(ErrorKind::failure, "{}", story)
         .hint(
@@ -193,8 +207,10 @@ void TrainingRun::roll_back(std::int64_t next_slot) {
   watch_.set(saved->state().extra.value("loss_mean", 0.0),
              saved->state().extra.value("loss_seen", std::int64_t{0}));
   saved_step_ = saved->state().step;
-  say(fmt::format("going back to step {}; slots {} to {} are left out", saved_step_,
-                  saved->state().next_slot, next_slot - 1));
+  const std::string story = fmt::format("going back to step {}; slots {} to {} are left out",
+                                        saved_step_, saved->state().next_slot, next_slot - 1);
+  note("skipped", saved_step_, story);
+  say(story);
   next_slot_ = next_slot;
   ++skips_;
   metrics_ =

@@ -78,6 +78,8 @@ class TrainingRun {
   void write_samples();
   void save();
   void say(const std::string& text) const;
+  // Into events.jsonl, which nothing is taken out of again: what a report marks beside the curves.
+  void note(const char* event, std::int64_t step, const std::string& text);
   bool due(std::int64_t every) const;
   double seconds_left() const;
 

@@ -125,6 +125,8 @@ void TrainingRun::begin() {
   write_file_atomic(folder_->file("recipe.toml"), recipe_text(recipe_.effective));
   metrics_ =
       std::make_unique<MetricsLog>(folder_->path(), trainer_->step_count(), recipe_.event_files);
+  if (!saved)
+    note("begun", 0, "begun with " + (recipe_.from.empty() ? "random weights" : recipe_.from));
   // Going back needs something to go back to.
   if (!saved && recipe_.on_spike == OnSpike::skip) save();
 }
@@ -151,8 +153,10 @@ void TrainingRun::resume(const SavedStep& saved) {
   saved_step_ = state.step;
   watch_.set(state.extra.value("loss_mean", 0.0), state.extra.value("loss_seen", std::int64_t{0}));
   skips_ = state.extra.value("skips", 0);
-  say(fmt::format("going on after step {} ({} of {} tokens)", state.step, state.tokens_seen,
-                  recipe_.tokens));
+  const std::string story = fmt::format("going on after step {} ({} of {} tokens)", state.step,
+                                        state.tokens_seen, recipe_.tokens);
+  note("resumed", state.step, story);
+  say(story);
 }
 
 // Fails now, not at the batch that happens to be the longest. Nothing moves.
