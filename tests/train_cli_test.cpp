@@ -172,6 +172,14 @@ TEST_F(TrainCli, TrainsStopsAndGoesOnToTheSameBits) {
     EXPECT_TRUE(bytes == checkpoint("parts", "step-00000003", file)) << file;
   }
   EXPECT_SAYS(read_whole(folder_ / "whole/samples.jsonl"), "\"step\":3");
+  const std::string events = read_whole(folder_ / "parts/events.jsonl");
+  for (const char* event : {"begun", "stopped after step 1", "going on after step 1",
+                            "stopped after step 2", "going on after step 2", "finished"})
+    EXPECT_SAYS(events, event);
+  const Result report = run("report whole parts");
+  ASSERT_EQ(report.code, 0) << report.err;
+  EXPECT_SAYS(report.out, "parts: 3 steps");
+  EXPECT_SAYS(read_whole(folder_ / "whole/comparison.html"), "2 training runs side by side");
   EXPECT_SAYS(read_whole(folder_ / "whole/recipe.toml"), "DeepSeek-V3 report");
 }
 
@@ -211,6 +219,42 @@ TEST_F(TrainCli, CtrlCEndsWithACheckpoint) {
   EXPECT_TRUE(fs::exists(folder_ / "a/checkpoints" / fmt::format("step-{:08}", step)));
 }
 
+TEST_F(TrainCli, ReportShowsARunWhateverStateItIsIn) {
+  make_data();
+  ASSERT_EQ(run("train r.toml --out a").code, 0);
+  const Result first = run("report a");
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(first.err, "");
+  EXPECT_SAYS(first.out, "a: 3 steps");
+  const std::string page = read_whole(folder_ / "a/report.html");
+  for (const char* part :
+       {"<!DOCTYPE html>", "Content-Security-Policy", "Loss", "Held-out text", "MTP loss",
+        "Balance loss", "Gradient norm", "Learning rate", "Speed", "MFU", "Expert load", "Layer 1",
+        "1 + 2 = ?", "DeepSeek-V3 report §4.2", "train.batch_tokens", "finished"})
+    EXPECT_SAYS(page, part);
+  // A folder that a killed run left, with what should not be there.
+  std::ofstream(folder_ / "a/metrics.jsonl", std::ios::app) << "{oops}\n{\"step\":4,\"lo";
+  std::ofstream(folder_ / "a/samples.jsonl", std::ios::app)
+      << R"({"step":3,"prompt":"p","text":"<script>alert(1)</script>"})"
+      << "\n";
+  fs::remove(folder_ / "a/recipe.toml");
+  const Result torn = run("report a/ --out page.html");
+  ASSERT_EQ(torn.code, 0) << torn.err;
+  EXPECT_SAYS(torn.err, "the last line is not whole");
+  EXPECT_SAYS(torn.err, "1 of 5 lines cannot be read");
+  EXPECT_SAYS(torn.err, "there is no recipe.toml");
+  const std::string later = read_whole(folder_ / "page.html");
+  EXPECT_EQ(later.find("<script>alert"), std::string::npos);
+  EXPECT_SAYS(later, "&lt;script&gt;alert(1)");
+  EXPECT_SAYS(later, "the last line is not whole");
+
+  const Result nothing = run("report none");
+  EXPECT_EQ(nothing.code, 1);
+  EXPECT_SAYS(nothing.err, "none holds no metrics.jsonl");
+  EXPECT_EQ(run("report").code, 2);
+  EXPECT_EQ(run("report a --out no/such/folder.html").code, 1);
+}
+
 // After 50 steps any loss above half of the mean counts.
 TEST_F(TrainCli, SpikesStopOrAreSkipped) {
   make_data();
@@ -229,6 +273,11 @@ TEST_F(TrainCli, SpikesStopOrAreSkipped) {
   EXPECT_EQ(skip.code, 1);
   EXPECT_SAYS(skip.err, "going back to step 40; slots 40 to 50 are left out");
   EXPECT_SAYS(skip.err, "2 times batches were left out already");
+  const Result report = run("report a b --out both.html");
+  ASSERT_EQ(report.code, 0) << report.err;
+  const std::string page = read_whole(folder_ / "both.html");
+  EXPECT_SAYS(page, "of slots 50 to 50 slot");
+  EXPECT_SAYS(page, "going back to step 40; slots 40 to 50 are left out");
   EXPECT_EQ(metrics("b")[40]["first_slot"], 62);  // steps 41 to 51 ran from 51, then from 62
 }
 

@@ -24,6 +24,9 @@ TEST(Sha256, PublishedValues) {
   sum.add("ab");
   sum.add("c");
   EXPECT_EQ(sum.hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  Sha256 again;
+  again.add("abc");
+  EXPECT_EQ(again.base64(), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
   EXPECT_EQ(Sha256().hex(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 }
 

@@ -45,6 +45,7 @@ void add_export(CLI::App& root, Program& program);
 void add_help(CLI::App& root, Program& program);
 void add_inspect(CLI::App& root, Program& program);
 void add_man(CLI::App& root, Program& program);
+void add_report(CLI::App& root, Program& program);
 void add_run(CLI::App& root, Program& program);
 void add_tokenize(CLI::App& root, Program& program);
 void add_tokenizer(CLI::App& root, Program& program);

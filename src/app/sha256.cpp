@@ -37,13 +37,25 @@ void Sha256::add(std::string_view text) {
   add(std::as_bytes(std::span(text)));
 }
 
-std::string Sha256::hex() {
-  unsigned char digest[EVP_MAX_MD_SIZE];
+std::string Sha256::digest() {
+  unsigned char bytes[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  check(EVP_DigestFinal_ex(of(context_.get()), digest, &size));
+  check(EVP_DigestFinal_ex(of(context_.get()), bytes, &size));
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+std::string Sha256::hex() {
   std::string text;
-  for (unsigned i = 0; i < size; ++i) text += fmt::format("{:02x}", digest[i]);
+  for (const char c : digest()) text += fmt::format("{:02x}", static_cast<unsigned char>(c));
   return text;
+}
+
+std::string Sha256::base64() {
+  const std::string bytes = digest();
+  unsigned char text[4 * EVP_MAX_MD_SIZE / 3 + 4];
+  const int size = EVP_EncodeBlock(text, reinterpret_cast<const unsigned char*>(bytes.data()),
+                                   static_cast<int>(bytes.size()));
+  return {reinterpret_cast<const char*>(text), static_cast<std::size_t>(size)};
 }
 
 std::string sha256_of_file(const std::string& path) {

@@ -14,9 +14,12 @@ class Sha256 {
   ~Sha256();
   void add(std::span<const std::byte> bytes);
   void add(std::string_view text);
-  std::string hex();  // 64 digits; call once
+  // One of them, once: 64 digits, or as browsers write it.
+  std::string hex();
+  std::string base64();
 
  private:
+  std::string digest();
   struct Free {
     void operator()(void* context) const;
   };

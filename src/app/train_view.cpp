@@ -15,32 +15,6 @@ using train::RunCost;
 using train::TrainingFlops;
 using train::TrainingMemory;
 
-// "14.8 T", "671.03 B", "32.8 k"
-std::string count_text(double value) {
-  constexpr const char* kUnits[] = {"", " k", " M", " B", " T"};
-  int unit = 0;
-  while (value >= 999.5 && unit < 4) {
-    value /= 1000;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}{}", value, kUnits[unit]);
-}
-
-std::string flops_text(double value) {
-  if (value >= 1e15) return fmt::format("{:.3g} PFLOP", value / 1e15);
-  if (value >= 1e12) return fmt::format("{:.3g} TFLOP", value / 1e12);
-  if (value >= 1e9) return fmt::format("{:.4g} GFLOP", value / 1e9);
-  return fmt::format("{:.4g} MFLOP", value / 1e6);
-}
-
-// "54.2 days", "8 h 24 min", "46.0 s"
-std::string span_text(double hours) {
-  if (hours > 48) return fmt::format("{:.1f} days", hours / 24);
-  if (hours < 1) return duration_text(hours * 3600);
-  const auto minutes = static_cast<std::int64_t>(hours * 60 + 0.5);
-  return fmt::format("{} h {} min", minutes / 60, minutes % 60);
-}
-
 bool trains_mtp(const Recipe& recipe) {
   if (recipe.model.mtp_layers == 0) return false;
   for (const train::StepValue& value : recipe.trainer.schedule.mtp_lambda) {
@@ -111,6 +85,30 @@ void print_cost(const Plan& plan, const RunCost& cost) {
 }
 
 }  // namespace
+
+std::string count_text(double value) {
+  constexpr const char* kUnits[] = {"", " k", " M", " B", " T"};
+  int unit = 0;
+  while (value >= 999.5 && unit < 4) {
+    value /= 1000;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}{}", value, kUnits[unit]);
+}
+
+std::string flops_text(double value) {
+  if (value >= 1e15) return fmt::format("{:.3g} PFLOP", value / 1e15);
+  if (value >= 1e12) return fmt::format("{:.3g} TFLOP", value / 1e12);
+  if (value >= 1e9) return fmt::format("{:.4g} GFLOP", value / 1e9);
+  return fmt::format("{:.4g} MFLOP", value / 1e6);
+}
+
+std::string span_text(double hours) {
+  if (hours > 48) return fmt::format("{:.1f} days", hours / 24);
+  if (hours < 1) return duration_text(hours * 3600);
+  const auto minutes = static_cast<std::int64_t>(hours * 60 + 0.5);
+  return fmt::format("{} h {} min", minutes / 60, minutes % 60);
+}
 
 void print_effective(const Recipe& recipe) {
   std::string section;

@@ -9,6 +9,10 @@
 
 namespace nautile::app {
 
+std::string count_text(double value);  // "14.8 T", "671 B", "32.77 k"
+std::string flops_text(double value);  // "3.86 PFLOP"
+std::string span_text(double hours);   // "54.2 days", "8 h 24 min", "46.0 s"
+
 // What a recipe comes to, before anything is allocated. peak_flops of one device; 0: not known.
 struct Plan {
   const train::Recipe& recipe;

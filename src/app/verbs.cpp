@@ -13,6 +13,7 @@ void add_verbs(CLI::App& root, Program& program) {
   add_data(root, program);
   add_train(root, program);
   add_export(root, program);
+  add_report(root, program);
   add_bench(root, program);
   add_doctor(root, program);
   add_completion(root, program);
