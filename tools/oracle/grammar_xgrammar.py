@@ -1,0 +1,53 @@
+"""grammar_xgrammar.py — xgrammar's masks without PyTorch: it is imported by xgrammar and not needed for masks."""
+
+import json
+import sys
+import types
+
+import numpy
+import tvm_ffi  # noqa: F401  before the stand-ins below: it looks for PyTorch
+
+
+class Nothing:
+    def __init__(self, *args, **kwargs):
+        pass
+
+    def __call__(self, *args, **kwargs):
+        return self
+
+
+class StandIn(types.ModuleType):
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (Nothing,), {})
+
+
+for module in ("torch", "transformers", "triton"):
+    sys.modules.setdefault(module, StandIn(module))
+import xgrammar  # noqa: E402
+
+
+class Rival:
+    def __init__(self, tokens, end_ids):
+        self.tokens = tokens
+        info = xgrammar.TokenizerInfo(
+            tokens, vocab_type=xgrammar.VocabType.RAW, vocab_size=len(tokens), stop_token_ids=end_ids
+        )
+        self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
+        self.empty = {i for i, token in enumerate(tokens) if not token} - set(end_ids)
+
+    def matcher(self, schema):
+        compiled = self.compiler.compile_json_schema(json.dumps(schema), any_whitespace=False, separators=(",", ":"), strict_mode=True)
+        return xgrammar.GrammarMatcher(compiled)
+
+    def ids_of(self, bits):
+        array = numpy.unpackbits(numpy.frombuffer(bits, dtype=numpy.uint8), bitorder="little")[: len(self.tokens)]
+        return set(numpy.nonzero(array)[0].tolist()) - self.empty
+
+    def allowed(self, matcher):
+        bitmask = numpy.full((1, (len(self.tokens) + 31) // 32), -1, dtype=numpy.int32)
+        matcher.fill_next_token_bitmask(bitmask)
+        return self.ids_of(bitmask.tobytes())
