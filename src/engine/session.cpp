@@ -18,7 +18,7 @@ Session::Session(const Model& model, Backend& backend, const SessionOptions& opt
       options_(options),
       // Address space only; pages are committed as they are touched.
       scratch_(2 * memory_need(model.config(), 0, options).scratch + (std::size_t{256} << 20)),
-      ctx_{backend, scratch_},
+      ctx_{backend, scratch_, nullptr, options.experts},
       pages_(model.config(), options.kv_format, options.context),
       logits_(static_cast<std::size_t>(model.config().vocabulary)) {
   NAUTILE_CHECK(options.context >= 1 && options.chunk >= 1,

@@ -16,6 +16,8 @@ struct SessionOptions {
   std::int64_t context = 4096;      // tokens that fit
   Format kv_format = Format::bf16;  // BF16, Q8_0 or F32
   std::int64_t chunk = 512;         // prefill rows of one batch
+  // Where other processes have some of the experts; all of them append the same tokens.
+  const ExpertGroup* experts = nullptr;
 };
 
 // Bytes a model needs beside its weights, known before anything is allocated.

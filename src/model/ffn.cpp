@@ -5,11 +5,11 @@ namespace {
 
 // Every expert that has rows, on its rows. `pick` chooses the expert's weight.
 template <class Pick>
-void add_experts(std::vector<ops::LinearPart>& parts, const MoeWeights& w, const ops::Dispatched& d,
-                 Tensor x, std::size_t result, Pick pick) {
-  for (std::size_t e = 0; e < w.experts.size(); ++e) {
-    const std::int64_t begin = d.begin[e], count = d.begin[e + 1] - begin;
-    if (count > 0) parts.push_back({x, pick(w.experts[e]).weight, begin, count, result});
+void add_experts(std::vector<ops::LinearPart>& parts, const MoeWeights& w,
+                 const ops::ExpertRows& rows, Tensor x, std::size_t result, Pick pick) {
+  for (const ops::ExpertRows::Part& part : rows.parts) {
+    const Slot& slot = pick(w.experts[static_cast<std::size_t>(part.expert)]);
+    parts.push_back({x, slot.weight, part.begin, part.count, result, nullptr, part.source});
   }
 }
 
@@ -37,14 +37,17 @@ Tensor moe_forward(Context& ctx, const MoeConfig& config, const MoeWeights& w, T
   if (watch && !ctx.replaying()) watch(layer, routing);
   x = balanced(ctx, config, training, x, scores, layer);
   const ops::Dispatched d = ops::dispatch(ctx, x, routing, config.route.experts);
-  const std::int64_t copies = d.rows.rows();
+  const ops::ExpertRows mine = ops::to_experts(ctx, d);
+  const std::int64_t copies = mine.rows.rows();
   const bool has_shared = config.shared_width > 0;
 
   // All experts and the shared one in two passes: gate and up, then down.
   std::vector<ops::LinearPart> parts;
   std::vector<Shape> shapes{{copies, config.width}, {copies, config.width}};
-  add_experts(parts, w, d, d.rows, 0, [](const FfnWeights& e) -> const Slot& { return e.gate; });
-  add_experts(parts, w, d, d.rows, 1, [](const FfnWeights& e) -> const Slot& { return e.up; });
+  add_experts(parts, w, mine, mine.rows, 0,
+              [](const FfnWeights& e) -> const Slot& { return e.gate; });
+  add_experts(parts, w, mine, mine.rows, 1,
+              [](const FfnWeights& e) -> const Slot& { return e.up; });
   if (has_shared) {
     shapes.insert(shapes.end(), 2, Shape{x.rows(), config.shared_width});
     parts.push_back({x, w.shared.gate.weight, 0, x.rows(), 2});
@@ -53,7 +56,7 @@ Tensor moe_forward(Context& ctx, const MoeConfig& config, const MoeWeights& w, T
   const std::vector<Tensor> up = ops::grouped_linear(ctx, parts, shapes);
   parts.clear();
   shapes.assign(1, Shape{copies, x.cols()});
-  add_experts(parts, w, d, ops::silu_mul(ctx, up[0], up[1]), 0,
+  add_experts(parts, w, mine, ops::silu_mul(ctx, up[0], up[1]), 0,
               [](const FfnWeights& e) -> const Slot& { return e.down; });
   if (has_shared) {
     shapes.push_back(x.shape);
@@ -67,7 +70,7 @@ Tensor moe_forward(Context& ctx, const MoeConfig& config, const MoeWeights& w, T
     out = make_tensor(ctx.scratch, x.shape);
     std::fill(out.data, out.data + out.elements(), 0.0f);
   }
-  return ops::combine(ctx, down[0], d, routing, out);
+  return ops::combine(ctx, ops::from_experts(ctx, down[0], mine, d), d, routing, out);
 }
 
 }  // namespace nautile

@@ -9,12 +9,14 @@ using Need = SlotInfo::Need;
 struct Prefix {
   const Visitor& f;
   std::string prefix;
+  int expert = -1;
 
   void operator()(std::string_view name, Shape shape, Role role, Slot& slot,
                   Need need = Need::required) const {
-    f({prefix + std::string(name), shape, role, need}, slot);
+    f({prefix + std::string(name), shape, role, need, expert}, slot);
   }
   Prefix at(std::string_view name) const { return {f, prefix + std::string(name)}; }
+  Prefix at_expert(int e) const { return {f, fmt::format("{}experts.{}.", prefix, e), e}; }
 };
 
 void visit_mla(const AttentionConfig& a, int width, const Prefix& p, MlaWeights& w) {
@@ -63,7 +65,7 @@ void visit_moe(const MoeConfig& moe, std::int64_t width, const Prefix& p, MoeWei
   if (moe.bias == MoeConfig::RouterBias::yes)
     p("router_bias", {moe.route.experts}, Role::router_bias, w.router_bias);
   for (std::size_t e = 0; e < w.experts.size(); ++e) {
-    visit_ffn(width, moe.width, p.at(fmt::format("experts.{}.", e)), w.experts[e]);
+    visit_ffn(width, moe.width, p.at_expert(static_cast<int>(e)), w.experts[e]);
   }
   if (moe.shared_width > 0) visit_ffn(width, moe.shared_width, p.at("shared."), w.shared);
 }

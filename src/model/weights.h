@@ -32,6 +32,7 @@ struct SlotInfo {
   Shape shape;
   Role role;
   enum class Need : std::uint8_t { required, optional } need = Need::required;
+  int expert = -1;  // whose a routed expert's weight is
 };
 using Visitor = std::function<void(const SlotInfo&, Slot&)>;
 

@@ -8,12 +8,15 @@
 
 namespace nautile {
 
+struct ExpertGroup;
+
 // Results of ops are allocated in `scratch` and live until the caller's scope on it closes. With a
 // tape, ops record how gradients flow back; without one they are the same forward pass.
 struct Context {
   Backend& backend;
   Arena& scratch;
   Tape* tape = nullptr;
+  const ExpertGroup* experts = nullptr;  // null: this process has all of them
 
   // Whether a block is computed for the second time, on the way back: nobody is to be told twice.
   bool replaying() const { return tape && tape->replay() == Tape::Replay::yes; }

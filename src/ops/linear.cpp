@@ -1,4 +1,5 @@
-// linear.cpp — embed and the weight products: y = x·wᵀ + b, dx = dy·w, dw = dyᵀ·x, db = Σ dy.
+// linear.cpp — embed and the weight products: y = x·wᵀ + b, dx = dy·w, dw = dyᵀ·x, db = Σ dy; and
+// what an adapter adds to them.
 #include <algorithm>
 
 #include "ops/ops.h"
@@ -30,8 +31,8 @@ Product product_of(const LinearPart& part, Tensor y) {
 
 // The gradient of a weight that is trained, or null. Quantized weights have none: their values are
 // not numbers that an optimizer could move.
-float* weight_gradient(const Gradients& gradients, const Weight& w) {
-  float* dw = gradients.param(w.param);
+float* weight_gradient(const Gradients& gradients, const Weight& w, std::uint32_t source = 0) {
+  float* dw = gradients.param(w.param, source);
   NAUTILE_CHECK(!dw || !is_quantized(w.format),
                 "{} is {}: a quantized weight passes gradients on but cannot be trained itself. "
                 "Train an adapter (LoRA), or start from BF16 weights",
@@ -52,7 +53,8 @@ void add_weight_gradients(Context& ctx, const Gradients& gradients,
   std::vector<OuterProduct> list[kComputeClassCount];
   for (const LinearPart& part : parts) {
     const Tensor dy = dys[part.result];
-    float* dw = dy.data && part.count ? weight_gradient(gradients, part.weight) : nullptr;
+    float* dw =
+        dy.data && part.count ? weight_gradient(gradients, part.weight, part.source) : nullptr;
     if (!dw) continue;
     list[static_cast<int>(gradient_class(ctx, part.weight, forced))].push_back(
         {.dy = dy.row(part.begin),
@@ -131,6 +133,41 @@ std::vector<Tensor> products(Context& ctx, std::span<const LinearPart> parts,
   return ys;
 }
 
+// y + scale·(x·Aᵀ)·Bᵀ for result `index`, if its weights have adapters: all of them or none, of one
+// rank and scale. A and B are weights like others, so gradients need nothing of their own.
+Tensor with_adapters(Context& ctx, std::span<const LinearPart> parts, std::size_t index, Tensor y) {
+  std::vector<LinearPart> low, high;
+  const LowRank* first = nullptr;
+  bool bare = false;
+  for (const LinearPart& part : parts) {
+    if (part.result != index) continue;
+    const LowRank* adapter = part.weight.adapter;
+    bare = bare || !adapter;
+    if (!adapter) continue;
+    if (!first) first = adapter;
+    NAUTILE_ASSERT(adapter->scale == first->scale && adapter->a->rows() == first->a->rows(),
+                   "{}: adapters of several ranks in one result", part.weight.name);
+    low.push_back({part.x, *adapter->a, part.begin, part.count, 0});
+    high.push_back({{}, *adapter->b, part.begin, part.count, 0});
+  }
+  if (!first) return y;
+  NAUTILE_ASSERT(!bare, "{}: a result of weights with and without adapters", low[0].weight.name);
+  const Shape inner{y.rows(), first->a->rows()};
+  const Tensor x = products(ctx, low, {&inner, 1}, {}, std::nullopt)[0];
+  for (LinearPart& part : high) part.x = x;
+  const Tensor more = products(ctx, high, {&y.shape, 1}, {}, std::nullopt)[0];
+  return add(ctx, y, scale(ctx, more, first->scale));
+}
+
+// The products of the weights themselves, then what adapters add.
+std::vector<Tensor> adapted_products(Context& ctx, std::span<const LinearPart> parts,
+                                     std::span<const Shape> results, std::span<const Vector> biases,
+                                     std::optional<ComputeClass> forced) {
+  std::vector<Tensor> ys = products(ctx, parts, results, biases, forced);
+  for (std::size_t i = 0; i < ys.size(); ++i) ys[i] = with_adapters(ctx, parts, i, ys[i]);
+  return ys;
+}
+
 }  // namespace
 
 Tensor embed(Context& ctx, const Weight& table, std::span<const std::int32_t> tokens) {
@@ -154,7 +191,7 @@ Tensor embed(Context& ctx, const Weight& table, std::span<const std::int32_t> to
 
 std::vector<Tensor> grouped_linear(Context& ctx, std::span<const LinearPart> parts,
                                    std::span<const Shape> results) {
-  return products(ctx, parts, results, {}, std::nullopt);
+  return adapted_products(ctx, parts, results, {}, std::nullopt);
 }
 
 std::vector<Tensor> linears(Context& ctx, Tensor x, std::initializer_list<LinearWeight> weights) {
@@ -166,7 +203,7 @@ std::vector<Tensor> linears(Context& ctx, Tensor x, std::initializer_list<Linear
     results.push_back({x.rows(), w.weight.rows()});
     biases.push_back(w.bias);
   }
-  return products(ctx, parts, results, biases, std::nullopt);
+  return adapted_products(ctx, parts, results, biases, std::nullopt);
 }
 
 Tensor linear(Context& ctx, Tensor x, const Weight& weight) {

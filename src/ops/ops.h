@@ -36,6 +36,7 @@ struct LinearPart {
   std::int64_t begin = 0, count = 0;
   std::size_t result = 0;
   const float* bias = nullptr;  // its gradient is the caller's
+  std::uint32_t source = 0;     // whose rows: where the weight's gradient goes
 };
 // All parts in one pass: experts and what goes beside them. The parts of a result cover its rows.
 std::vector<Tensor> grouped_linear(Context& ctx, std::span<const LinearPart> parts,
@@ -105,6 +106,24 @@ struct Dispatched {
   std::span<std::int32_t> slot;   // [T, K]
 };
 Dispatched dispatch(Context& ctx, Tensor x, const Routing& routing, int experts);
+
+// Rows for the experts that this process has: d.rows as they are, or with ctx.experts what all
+// ranks of the group have for them. All ranks of a group call it in the same order.
+struct ExpertRows {
+  Tensor rows;  // [R, D]
+  // Rows [begin, begin + count) are for `expert`. They come from `source`: 0 is this process, k the
+  // rank k places further round the group.
+  struct Part {
+    int expert = 0;
+    std::int64_t begin = 0, count = 0;
+    std::uint32_t source = 0;
+  };
+  std::vector<Part> parts;                // none is empty
+  std::vector<std::int64_t> sent, given;  // rows to and from each rank of the group
+};
+ExpertRows to_experts(Context& ctx, const Dispatched& d);
+// The way back: what experts made of `where.rows`, as d.rows lies.
+Tensor from_experts(Context& ctx, Tensor rows, const ExpertRows& where, const Dispatched& d);
 // out[t] + Σ_k weights[t, k]·rows[slot[t, k]]. Uses `out` up: the sum is made where it lies.
 Tensor combine(Context& ctx, Tensor rows, const Dispatched& where, const Routing& routing,
                Tensor out);
@@ -122,6 +141,10 @@ Tensor attach_loss(Context& ctx, Tensor x, Tensor loss);
 Tensor log_prob(Context& ctx, Tensor x, const Weight& head, std::span<const std::int32_t> targets);
 // Σ_i weights[i]·x[i] -> [1]
 Tensor weighted_sum(Context& ctx, Tensor x, std::span<const float> weights);
+// x [n] summed over each span of `bounds` [S+1], in order, in double -> [S]
+Tensor span_sums(Context& ctx, Tensor x, std::span<const std::int32_t> bounds);
+// log σ(x) = −log(1 + e^−x), element by element
+Tensor log_sigmoid(Context& ctx, Tensor x);
 // −Σ_i weights[i]·log_prob[i] / total -> [1]
 Tensor cross_entropy(Context& ctx, Tensor x, const Weight& head,
                      std::span<const std::int32_t> targets, std::span<const float> weights,

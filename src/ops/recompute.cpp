@@ -15,7 +15,7 @@ void pull_back_block(Context& ctx, Gradients& gradients, Tensor x, Tensor y, con
     Arena::Scope scope(ctx.scratch);
     Tape inner(Keep::everything, Tape::Replay::yes);
     inner.attached_scale = attached_scale;
-    Context again{ctx.backend, ctx.scratch, &inner};
+    Context again{ctx.backend, ctx.scratch, &inner, ctx.experts};
     const Tensor in = inner.name(Tensor{x.data, x.shape});
     const Tensor out = f(again, in);
     const Tensor back = inner.backward(again, out, dy, gradients.params(), {in})[0];
@@ -36,7 +36,7 @@ Tensor recompute(Context& ctx, Tensor x, Block f) {
   Tensor result = ctx.tape ? make_tensor(ctx.scratch, x.shape) : x;
   {
     Arena::Scope scope(ctx.scratch);
-    Context plain{ctx.backend, ctx.scratch};
+    Context plain{ctx.backend, ctx.scratch, nullptr, ctx.experts};
     const Tensor y = f(plain, Tensor{x.data, x.shape});
     NAUTILE_ASSERT(y.shape == x.shape, "recompute: {} became {}", x.shape, y.shape);
     std::copy_n(y.data, y.elements(), result.data);

@@ -44,8 +44,8 @@ Tensor Gradients::copy(Context& ctx, Tensor gradient) {
   return twin;
 }
 
-void Tape::record(std::vector<Tensor> results, PullBack pull_back) {
-  steps_.push_back({std::move(results), std::move(pull_back)});
+void Tape::record(std::vector<Tensor> results, PullBack pull_back, Run run) {
+  steps_.push_back({std::move(results), std::move(pull_back), run});
 }
 
 std::vector<Tensor> Tape::backward(Context& ctx, Tensor value, Tensor gradient,
@@ -56,7 +56,7 @@ std::vector<Tensor> Tape::backward(Context& ctx, Tensor value, Tensor gradient,
     const Step step = std::move(steps_.back());
     steps_.pop_back();
     const auto wanted = [&](Tensor result) { return gradients.has(result); };
-    if (std::any_of(step.results.begin(), step.results.end(), wanted))
+    if (step.run == Run::always || std::any_of(step.results.begin(), step.results.end(), wanted))
       step.pull_back(ctx, gradients);
   }
   for (Tensor& input : inputs)

@@ -24,7 +24,9 @@ class ParamGradients {
  public:
   virtual ~ParamGradients() = default;
   // The parameter's gradient to add to, F32 in the order of its elements; null: not wanted.
-  virtual float* find(ParamId param) = 0;
+  // `source` says whose rows it comes from: 0 for this process's own, else as ops::ExpertRows
+  // counts.
+  virtual float* find(ParamId param, std::uint32_t source) = 0;
 };
 
 // Gradients of values on the way back. Buffers are F32 in ctx.scratch and are used again.
@@ -43,7 +45,9 @@ class Gradients {
   // A copy, for a gradient that goes to two values.
   Tensor copy(Context& ctx, Tensor gradient);
 
-  float* param(ParamId id) const { return id ? params_.find(id) : nullptr; }
+  float* param(ParamId id, std::uint32_t source = 0) const {
+    return id ? params_.find(id, source) : nullptr;
+  }
   ParamGradients& params() const { return params_; }
 
  private:
@@ -74,8 +78,10 @@ class Tape {
     value.id = ++last_;
     return value;
   }
-  // `pull_back` runs if any of the results has a gradient by then.
-  void record(std::vector<Tensor> results, PullBack pull_back);
+  // `pull_back` runs if any of the results has a gradient by then; in any case where other
+  // processes wait for it.
+  enum class Run : std::uint8_t { if_wanted, always };
+  void record(std::vector<Tensor> results, PullBack pull_back, Run run = Run::if_wanted);
 
   // Runs the pull-backs in reverse, starting from `gradient` of `value`; gradients of parameters
   // are added to `params`. Leaves the gradients of `inputs` (values that no op of this tape made)
@@ -87,6 +93,7 @@ class Tape {
   struct Step {
     std::vector<Tensor> results;
     PullBack pull_back;
+    Run run;
   };
   Keep keep_;
   Replay replay_;

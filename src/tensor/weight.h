@@ -18,6 +18,15 @@ enum class Layout : std::uint8_t { rows };
 // class fp8dyn gives inputs such scales too.
 enum class ScaleFormat : std::uint8_t { none, f32, e8m0, f32_powers };
 
+struct Weight;
+
+// A low-rank addition to a weight (LoRA, Hu et al. 2021): y = x·Wᵀ + scale·(x·Aᵀ)·Bᵀ.
+struct LowRank {
+  const Weight* a = nullptr;  // [r, in]
+  const Weight* b = nullptr;  // [out, r]
+  float scale = 1;
+};
+
 // A view; the bytes belong to a WeightStore (or a ParamSet). A 3-D weight is a stack of matrices
 // (experts or heads) [E, out, in] whose rows follow one another.
 struct Weight {
@@ -28,7 +37,8 @@ struct Weight {
   const std::byte* data = nullptr;  // 1-byte aligned at worst: files align to 32 or less
   ScaleFormat scale_format = ScaleFormat::none;
   const std::byte* scales = nullptr;
-  std::uint32_t param = 0;  // the name of its gradient in training; 0: frozen
+  std::uint32_t param = 0;           // the name of its gradient in training; 0: frozen
+  const LowRank* adapter = nullptr;  // what ops add to the product; null: nothing
 
   bool present() const { return data != nullptr; }
   std::int64_t rows() const { return shape.rows(); }
