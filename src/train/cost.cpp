@@ -16,7 +16,7 @@ double pairs(double n) {
 }
 
 // Floats that one block computes for a row, on the way forward.
-double block_floats(const ModelConfig& c, bool is_moe) {
+double block_floats(const ModelConfig& c, bool is_moe, int expert_ranks) {
   const AttentionConfig& a = c.attention;
   const double H = a.heads, D = c.width;
   double attention = H * (2.0 * a.key_dims() + 2.0 * a.value_dims) + H;
@@ -27,8 +27,11 @@ double block_floats(const ModelConfig& c, bool is_moe) {
   double ffn = 3.0 * c.ffn_width + D;
   if (is_moe) {
     const double K = c.moe.route.chosen;
-    ffn = 2.0 * c.moe.route.experts + 2 * K + K * (2 * D + 3.0 * c.moe.width) +
+    // In the worst case all tokens of all ranks choose the experts of one.
+    const double rows = K * expert_ranks;
+    ffn = 2.0 * c.moe.route.experts + 2 * K + rows * (2 * D + 3.0 * c.moe.width) +
           3.0 * c.moe.shared_width + D;
+    if (expert_ranks > 1) ffn += 2 * K * D;
   }
   return 5 * D + attention + ffn;
 }
@@ -46,7 +49,7 @@ double activation_floats(const Recipe& recipe) {
   for (int layer = 0; layer < c.layers + c.mtp_layers; ++layer) {
     const bool moe = layer < c.layers ? bool(c.is_moe[static_cast<std::size_t>(layer)])
                                       : c.moe.route.experts > 0;
-    const double floats = block_floats(c, moe);
+    const double floats = block_floats(c, moe, recipe.trainer.expert_ranks);
     widest = std::max(widest, floats);
     all += floats;
   }
@@ -90,28 +93,51 @@ int gradient_buffers(std::int64_t slots) {
   return levels;
 }
 
-TrainingMemory training_memory(const Recipe& recipe) {
+TrainingMemory training_memory(const Recipe& recipe, int ranks) {
+  const int expert_ranks = recipe.trainer.expert_ranks, experts = recipe.model.moe.route.experts;
+  const ParallelLayout layout(std::max(ranks, expert_ranks), 0, expert_ranks);
+  std::vector<SlotInfo> infos;
+  const bool adapts = recipe.lora.rank > 0;
+  if (adapts) {
+    Adapter(recipe.model, recipe.lora).visit([&](const SlotInfo& info, Slot&) {
+      infos.push_back(info);
+    });
+  } else {
+    ModelWeights weights(recipe.model);
+    weights.visit(recipe.model, [&](const SlotInfo& info, Slot&) {
+      if (is_trained(info)) infos.push_back(info);
+    });
+  }
+  const std::vector<int> owners = layout.owners(infos, experts);
   TrainingMemory m;
-  ModelWeights weights(recipe.model);
-  double count = 0;
-  weights.visit(recipe.model, [&](const SlotInfo& info, Slot&) {
-    if (!is_trained(info)) return;
+  double all = 0, owned = 0, held = 0, held_experts = 0;
+  for (std::size_t i = 0; i < infos.size(); ++i) {
+    const SlotInfo& info = infos[i];
     const auto n = static_cast<double>(info.shape.elements());
-    count += n;
+    const bool owns = owners[i] == 0;
+    all += n;
+    if (owns) owned += n;
+    if (!layout.has(0, info, experts)) continue;
+    held += n;
+    if (info.expert >= 0) held_experts += n;
     Weight w;
     w.shape = info.shape;
-    w.format = trained_format(recipe.trainer.precision, info);
-    if (w.format == Format::f32 && info.shape.rank() >= 2) return;  // the masters themselves
+    w.format = trained_format(adapts ? Precision::f32 : recipe.trainer.precision, info);
+    // The masters themselves, where they are here.
+    if (w.format == Format::f32 && info.shape.rank() >= 2 && owns) continue;
     if (w.format == Format::f8_e4m3) w.scale_format = ScaleFormat::f32;
     m.copies += info.shape.rank() < 2 ? 4 * n : static_cast<double>(w.bytes() + w.scale_bytes());
-  });
-  m.masters = 4 * count;
-  m.tree_levels = gradient_buffers(recipe.slots);
-  m.gradients = 4 * count * m.tree_levels;
-  m.moments = count * (recipe.trainer.optimizer.moments == MomentFormat::bf16 ? 4 : 8);
-  if (recipe.trainer.ema_decay > 0) m.mean = 4 * count;
+  }
+  const double moment_bytes = recipe.trainer.optimizer.moments == MomentFormat::bf16 ? 4 : 8,
+               mean_bytes = recipe.trainer.ema_decay > 0 ? 4 : 0;
+  m.masters = 4 * owned;
+  m.tree_levels = gradient_buffers(layout.most_slots(recipe.slots));
+  m.gradients = 4 * (held + (expert_ranks - 1) * held_experts) * m.tree_levels;
+  if (layout.ranks() > 1) m.gradients += 4 * owned;
+  m.moments = moment_bytes * owned;
+  m.mean = mean_bytes * owned;
   m.activations = 4 * activation_floats(recipe);
-  m.saving = m.masters + m.moments + m.mean;
+  m.saving = (4 + moment_bytes + mean_bytes) * all;
   return m;
 }
 

@@ -24,11 +24,11 @@ struct TrainingFlops {
 };
 TrainingFlops training_flops(const ModelConfig& config);
 
-// Bytes in one process.
+// Bytes in one process; of several, in the first one, which also writes the checkpoints.
 struct TrainingMemory {
   double masters = 0;      // F32
   double copies = 0;       // what the model multiplies: BF16, or E4M3 with scales
-  double gradients = 0;    // F32, once for each level of the tree of slots
+  double gradients = 0;    // F32, once for each level of the tree of slots, and their sum
   double moments = 0;      // of the optimizer
   double mean = 0;         // of the masters, if one is kept
   double activations = 0;  // at most, of one slot
@@ -39,7 +39,7 @@ struct TrainingMemory {
     return masters + copies + gradients + moments + mean + activations + saving;
   }
 };
-TrainingMemory training_memory(const Recipe& recipe);
+TrainingMemory training_memory(const Recipe& recipe, int ranks = 1);
 
 // A step of `slots` slots holds so many gradient buffers at most: a binary counter's digits and
 // the slot that runs.

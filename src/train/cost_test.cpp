@@ -80,6 +80,29 @@ TEST(Cost, MemoryCountedByHand) {
             m.masters);
 }
 
+// Of two processes the first has about half of the masters and moments, and copies of all.
+TEST(Cost, MemoryOfSeveralProcesses) {
+  const Recipe recipe = parse_recipe(kRecipe, "r.toml"),
+               spread = parse_recipe(kRecipe, "r.toml", {"parallel.expert=2"});
+  const TrainingMemory one = training_memory(recipe), two = training_memory(recipe, 2),
+                       experts = training_memory(spread, 2);
+  const double largest = 4 * kHead;
+  EXPECT_NEAR(two.masters, one.masters / 2, largest);
+  EXPECT_EQ(two.moments, two.masters);  // BF16, two of them
+  EXPECT_EQ(two.copies, one.copies);
+  EXPECT_EQ(two.tree_levels, 2);
+  EXPECT_EQ(two.gradients, 2 * one.masters + two.masters);
+  EXPECT_EQ(two.saving, one.saving);
+  EXPECT_EQ(two.activations, one.activations);
+  // Two mixtures of four experts, each process with two of them.
+  EXPECT_EQ(experts.copies, one.copies - 2 * 2 * 2 * kExpert);
+  EXPECT_EQ(experts.gradients, 2 * one.masters + experts.masters);
+  EXPECT_GT(experts.activations, one.activations);
+  EXPECT_EQ(recipe.planned_ranks(1), 1);
+  EXPECT_EQ(spread.planned_ranks(1), 2);
+  EXPECT_EQ(parse_recipe(kRecipe, "r.toml", {"parallel.data=8"}).planned_ranks(2), 8);
+}
+
 TEST(Cost, GradientBuffersAsABinaryCounter) {
   const int expected[] = {1, 2, 2, 3, 3, 3, 3, 4};
   for (int slots = 1; slots <= 8; ++slots)

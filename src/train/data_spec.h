@@ -9,10 +9,11 @@
 namespace nautile::train {
 
 enum class SourceKind : std::uint8_t {
-  text,   // files of text, cut at `separator`
-  jsonl,  // a text in `field` of each line
-  chat,   // OpenAI messages in `field` of each line
-  tasks,  // problems of nautile's own generators (src/tasks)
+  text,     // files of text, cut at `separator`
+  jsonl,    // a text in `field` of each line
+  chat,     // OpenAI messages in `field` of each line
+  tasks,    // problems of nautile's own generators (src/tasks)
+  objects,  // lines of JSON as they are; not in a specification
 };
 enum class TaskForm : std::uint8_t { chat, text };
 enum class LossOn : std::uint8_t { assistant, all };

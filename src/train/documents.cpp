@@ -147,9 +147,13 @@ class JsonDocuments : public FileDocuments {
     Json object = parse_ordered_json(line, where);
     NAUTILE_CHECK(object.is_object(), "{}: expected an object, found {}", where,
                   object.type_name());
+    document = {where, "", nullptr};
+    if (kind_ == SourceKind::objects) {
+      document.conversation = std::move(object);
+      return true;
+    }
     const auto found = object.find(field_);
     NAUTILE_CHECK(found != object.end(), "{}: there is no field \"{}\"", where, field_);
-    document = {where, "", nullptr};
     if (kind_ == SourceKind::jsonl) {
       NAUTILE_CHECK(found->is_string(), "{}: expected the field \"{}\" to be text, found {}", where,
                     field_, found->type_name());

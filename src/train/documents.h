@@ -14,7 +14,7 @@ namespace nautile::train {
 struct RawDocument {
   std::string where;  // "FILE, line N": for errors
   std::string text;   // of a chat: the texts of its messages, for finding duplicates
-  nlohmann::ordered_json conversation;  // null for text
+  nlohmann::ordered_json conversation;  // null for text; of kind objects the whole line
 };
 
 class Documents {

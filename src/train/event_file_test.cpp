@@ -80,7 +80,7 @@ StepRecord record_of(std::int64_t step) {
   StepRecord record;
   record.report.step = step;
   record.report.loss = 2.5;
-  record.scores = {{"books", 100 * std::log(2.0), 40, 50}};
+  record.scores = {{"books", 100 * std::log(2.0), 40, 50, {}}};
   return record;
 }
 

@@ -183,6 +183,25 @@ std::string without_slash(std::string path) {
   return path;
 }
 
+// Moves the files of `from` into `to`; until config.json, the last, there is no model there.
+void move_files(const std::string& from, const std::string& to) {
+  std::error_code error;
+  fs::remove(fs::path(to) / "config.json", error);
+  std::vector<fs::path> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(from)) {
+    if (entry.path().filename() != "config.json") files.push_back(entry.path());
+  }
+  files.push_back(fs::path(from) / "config.json");
+  for (const fs::path& file : files) {
+    const fs::path target = fs::path(to) / file.filename();
+    fs::rename(file, target, error);
+    if (error)
+      fail(ErrorKind::failure, "cannot move {} to {}: {}", file.string(), to, error.message());
+  }
+  sync_folder(to);
+  fs::remove_all(from, error);
+}
+
 }  // namespace
 
 ModelConfig parse_model_config(const Json& config_json) {
@@ -221,14 +240,15 @@ ExportReport export_folder(const Json& config_json, const NumbersOf& numbers, Ba
                            const std::string& to, const ExportOptions& options) {
   const std::string target = without_slash(to);
   std::error_code error;
-  if (fs::exists(target, error) && !(fs::is_directory(target) && fs::is_empty(target))) {
+  const bool beside = options.place == ExportOptions::Place::beside;
+  if (!beside && fs::exists(target, error) && !(fs::is_directory(target) && fs::is_empty(target))) {
     throw make_error(ErrorKind::usage, "{} is there already", target)
         .hint("choose another folder, or remove it");
   }
   ModelConfig config = parse_model_config(config_json);
   if (options.mtp == ExportOptions::Mtp::drop) config.mtp_layers = 0;
   const std::vector<Shard> shards = cut_shards(list_entries(config, options), options.shard_bytes);
-  const std::string temporary = target + ".part";
+  const std::string temporary = target + (beside ? "/.export.part" : ".part");
   ExportReport report;
   try {
     make_folder(temporary);
@@ -238,6 +258,10 @@ ExportReport export_folder(const Json& config_json, const NumbersOf& numbers, Ba
     const Json exported = exported_config(config_json, options);
     write_generation_config(temporary, exported);
     write_json(temporary + "/config.json", exported);
+    if (beside) {
+      move_files(temporary, target);
+      return report;
+    }
     fs::rename(temporary, target, error);
     if (error)
       fail(ErrorKind::failure, "cannot rename {} to {}: {}", temporary, target, error.message());

@@ -18,6 +18,10 @@ struct ExportOptions {
   } format = Format::bf16;
   enum class Mtp : std::uint8_t { keep, drop } mtp = Mtp::keep;
   std::string tokenizer = {};  // folder to copy tokenizer files from; empty: none
+  enum class Place : std::uint8_t {
+    fresh,   // a folder that is not there yet, or empty
+    beside,  // among other files of a folder, over those of an earlier export
+  } place = Place::fresh;
   std::uint64_t shard_bytes = std::uint64_t{5} << 30;  // above it, several files and an index
 };
 
@@ -34,10 +38,11 @@ NumbersOf numbers_of(Trainer& trainer, SavedStep::Numbers which);
 NumbersOf numbers_of(const SavedStep& saved, SavedStep::Numbers which);
 
 // Writes `to`: config.json (that of the model, with dtype and quantization as they are now),
-// weights, generation_config.json and tokenizer files. It is there whole or not at all. MTP modules
-// are layers L, L + 1, … and repeat embedding and head, as released checkpoints do. What a model
-// of the same precision multiplies while it trains is what is written, to the bit. Throws
-// Error(usage) if `to` is there and not empty.
+// weights, generation_config.json and tokenizer files. It is there whole or not at all; beside
+// other files it is config.json that comes last. MTP modules are layers L, L + 1, … and repeat
+// embedding and head, as released checkpoints do. What a model of the same precision multiplies
+// while it trains is what is written, to the bit. Throws Error(usage) if `to` is there and not
+// empty.
 ExportReport export_folder(const nlohmann::ordered_json& config_json, const NumbersOf& numbers,
                            Backend& backend, const std::string& to, const ExportOptions& options);
 

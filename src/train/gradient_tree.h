@@ -1,65 +1,65 @@
-// gradient_tree.h — GradientTree: sums the gradients of micro-batch slots over a fixed binary tree.
+// gradient_tree.h — GradientTree: sums the gradients of slots in a row, as far as their tree
+// allows.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/error.h"
 #include "train/param_set.h"
+#include "train/slot_tree.h"
 
 namespace nautile::train {
 
-// Slots come in ascending order; equal subtrees are added as soon as both are there, as a binary
-// counter carries. The tree depends on the number of slots alone, so one process that runs all of
-// them and several that run a subtree each give the same bits.
+// Slots come in ascending order; see slot_tree.h.
 class GradientTree {
  public:
-  explicit GradientTree(const ParamSet& params) : params_(params) {}
+  GradientTree(const ParamSet& params, GradientBuffer::Of of) : params_(params), of_(of) {}
 
   // An empty buffer for the next slot.
   GradientBuffer& begin() {
-    if (spare_.empty()) spare_.push_back(std::make_unique<GradientBuffer>(params_));
-    current_ = std::move(spare_.back());
-    spare_.pop_back();
+    if (!current_ && spare_.empty())
+      spare_.push_back(std::make_unique<GradientBuffer>(params_, of_));
+    if (!current_) {
+      current_ = std::move(spare_.back());
+      spare_.pop_back();
+    }
     current_->clear();
     return *current_;
   }
-
-  void end(GradientBackend& backend) {
-    std::size_t level = 0;
-    for (; level < levels_.size() && levels_[level]; ++level) fold(backend, level);
-    if (level == levels_.size()) levels_.emplace_back();
-    levels_[level] = std::move(current_);
+  // Its slot has run. Without it the buffer of begin() counts for nothing.
+  void end(GradientBackend& backend, std::int64_t slot) {
+    sums_.push_back({{slot, 0}, std::move(current_)});
+    while (sums_.size() > 1 && carries(sums_[sums_.size() - 2].node, sums_.back().node)) {
+      Sum right = std::move(sums_.back());
+      sums_.pop_back();
+      const std::span<float> from = right.buffer->data();
+      backend.accumulate(from.data(), static_cast<std::int64_t>(from.size()),
+                         sums_.back().buffer->data().data());
+      ++sums_.back().node.level;
+      spare_.push_back(std::move(right.buffer));
+    }
   }
 
-  // The sum of all slots since the last call; lower subtrees are added to higher ones.
-  std::span<float> total(GradientBackend& backend) {
-    NAUTILE_ASSERT(!levels_.empty(), "no slot has run");
-    for (std::size_t level = 0; level < levels_.size(); ++level) {
-      if (!levels_[level]) continue;
-      if (current_)
-        fold(backend, level);
-      else
-        current_ = std::move(levels_[level]);
-    }
-    sum_ = std::move(current_);
-    levels_.clear();
-    spare_.push_back(std::move(sum_));
-    return spare_.back()->data();
+  // What nodes_of() says of the slots that have run.
+  std::size_t size() const { return sums_.size(); }
+  GradientBuffer& sum(std::size_t i) { return *sums_[i].buffer; }
+  // Ready for another step; the buffers are used again.
+  void clear() {
+    for (Sum& sum : sums_) spare_.push_back(std::move(sum.buffer));
+    sums_.clear();
   }
 
  private:
-  // current_ = level's + current_
-  void fold(GradientBackend& backend, std::size_t level) {
-    const std::span<float> other = levels_[level]->data();
-    backend.accumulate(current_->data().data(), static_cast<std::int64_t>(other.size()),
-                       other.data());
-    std::swap(current_, levels_[level]);
-    spare_.push_back(std::move(levels_[level]));
-  }
-
+  struct Sum {
+    TreeNode node;
+    std::unique_ptr<GradientBuffer> buffer;
+  };
   const ParamSet& params_;
-  std::vector<std::unique_ptr<GradientBuffer>> levels_, spare_;
-  std::unique_ptr<GradientBuffer> current_, sum_;
+  GradientBuffer::Of of_;
+  std::vector<Sum> sums_;
+  std::vector<std::unique_ptr<GradientBuffer>> spare_;
+  std::unique_ptr<GradientBuffer> current_;
 };
 
 }  // namespace nautile::train

@@ -28,6 +28,7 @@ void import_masters(Checkpoint& checkpoint, ParamSet& params, Backend& backend) 
   for (const Param& p : params.params()) {
     const Slot& slot = slot_of(p.info.name);
     const std::span<float> master = params.master(p);
+    if (master.empty()) continue;
     if (p.is_matrix()) {
       read_weight(backend, slot.weight, master);
     } else {

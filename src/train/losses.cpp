@@ -37,6 +37,7 @@ void LossSums::add(const LossSums& other) {
   balance += other.balance;
   tokens += other.tokens;
   rows += other.rows;
+  for (const auto& [name, value] : other.more) more[name] += value;
   if (loads.size() < other.loads.size()) loads.resize(other.loads.size());
   for (std::size_t l = 0; l < other.loads.size(); ++l) {
     loads[l].resize(std::max(loads[l].size(), other.loads[l].size()));
@@ -64,28 +65,42 @@ MtpBatch::MtpBatch(const TokenBatch& batch) : starts_{0}, packed_{0} {
   }
 }
 
+MainLoss next_token_loss() {
+  return [](Context& ctx, const Model& model, Tensor hidden, const TokenBatch& batch,
+            const StepTotals& totals, LossSums&) {
+    return ops::cross_entropy(ctx, hidden, model.head(), batch.targets, batch.loss_weight,
+                              totals.weight);
+  };
+}
+
 Batch model_batch(const TokenBatch& batch) {
   return {batch.tokens, batch.positions, batch.starts, nullptr, batch.rows};
 }
 
+TokenBatch no_tokens() {
+  TokenBatch batch;
+  batch.starts = batch.rows = batch.documents = {0, 0};
+  return batch;
+}
+
 LossSums backward_slot(Backend& backend, Arena& arena, Keep keep, const Model& model,
                        const TokenBatch& batch, const StepTotals& totals,
-                       const ObjectiveOptions& options, ParamGradients& gradients) {
+                       const ObjectiveOptions& options, ParamGradients& gradients,
+                       const ExpertGroup* experts) {
   LossSums sums;
-  if (batch.size() == 0) return sums;
+  if (batch.size() == 0 && !experts) return sums;
   Arena::Scope scope(arena);
   Tape tape(keep);
   const double slot_rows = static_cast<double>(batch.rows.size()) - 1;
   tape.attached_scale = static_cast<float>(slot_rows / static_cast<double>(totals.rows));
-  Context ctx{backend, arena, &tape};
+  Context ctx{backend, arena, &tape, experts};
   const ModelWatch watch = counting(model, batch, sums);
   const Tensor hidden = model.final_norm(ctx, model.hidden(ctx, model_batch(batch), watch));
-  const Tensor main = ops::cross_entropy(ctx, hidden, model.head(), batch.targets,
-                                         batch.loss_weight, totals.weight);
+  const Tensor main = options.main(ctx, model, hidden, batch, totals, sums);
   sums.main = nats(main, totals.weight);
   Tensor total = main;
   const MtpBatch next(batch);
-  if (options.mtp_lambda > 0 && !next.index().empty()) {
+  if (options.mtp_lambda > 0 && (experts || !next.index().empty())) {
     const Tensor later =
         model.mtp_hidden(ctx, 0, ops::take_rows(ctx, hidden, next.index()), next.batch(), watch);
     const Tensor mtp =
@@ -102,19 +117,18 @@ LossSums backward_slot(Backend& backend, Arena& arena, Keep keep, const Model& m
   return sums;
 }
 
-LossSums evaluate_slot(Backend& backend, Arena& arena, const Model& model,
-                       const TokenBatch& batch) {
+LossSums evaluate_slot(Backend& backend, Arena& arena, const Model& model, const TokenBatch& batch,
+                       const MainLoss& main, const ExpertGroup* experts) {
   LossSums sums;
   for (float w : batch.loss_weight) sums.weight += static_cast<double>(w);
   sums.tokens = batch.size();
   sums.rows = static_cast<std::int64_t>(batch.rows.size()) - 1;
-  if (sums.weight == 0) return sums;
+  if (sums.weight == 0 && !experts) return sums;
   Arena::Scope scope(arena);
-  Context ctx{backend, arena};
+  Context ctx{backend, arena, nullptr, experts};
   const Tensor hidden = model.final_norm(ctx, model.hidden(ctx, model_batch(batch)));
-  sums.main = nats(
-      ops::cross_entropy(ctx, hidden, model.head(), batch.targets, batch.loss_weight, sums.weight),
-      sums.weight);
+  sums.main = nats(main(ctx, model, hidden, batch, {std::max(sums.weight, 1e-30), sums.rows}, sums),
+                   sums.weight);
   return sums;
 }
 

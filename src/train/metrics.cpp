@@ -31,6 +31,8 @@ std::vector<EventFile::Scalar> scalars_of(const StepRecord& record,
       {"speed/mfu", number(record.mfu)},
       {"data/tokens", number(r.tokens_seen)},
   };
+  for (const auto& [name, value] : r.sums.more)
+    list.push_back({name, number(value / r.sums.weight)});
   names.reserve(record.scores.size());
   for (const HeldOutScore& score : record.scores) {
     names.push_back("bits_per_byte/" + score.name);
@@ -82,11 +84,13 @@ std::string metrics_line(const StepRecord& record) {
                {"tokens_per_second", record.tokens_per_second},
                {"flops_per_second", record.flops_per_second},
                {"mfu", record.mfu}};
+  for (const auto& [name, value] : r.sums.more) line[name] = value / r.sums.weight;
   for (const HeldOutScore& score : record.scores) {
     line["held_out"][score.name] = {{"nats_per_token", score.nats_per_token()},
                                     {"bits_per_byte", score.bits_per_byte()},
                                     {"tokens", score.tokens},
                                     {"bytes", score.bytes}};
+    for (const auto& [name, value] : score.more) line["held_out"][score.name][name] = value;
   }
   if (record.loads == StepRecord::Loads::write) line["expert_loads"] = r.sums.loads;
   return line.dump(-1, ' ', false, Json::error_handler_t::replace);

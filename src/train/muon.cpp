@@ -61,7 +61,7 @@ void step_all(Muon& muon, Backend& backend, ParamSet& params, std::span<const fl
               double scale, double rate, const OptimizerConfig& config, std::span<T> momentum,
               std::vector<float>& update) {
   for (const Param& p : params.params()) {
-    if (!moves_by_muon(p)) continue;
+    if (!p.owned || !moves_by_muon(p)) continue;
     nesterov(gradients.subspan(p.offset, p.count), scale, config.momentum,
              momentum.subspan(p.offset, p.count), update);
     const std::int64_t rows = p.info.shape.rows(), cols = p.info.shape.cols();

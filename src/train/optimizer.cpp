@@ -37,6 +37,7 @@ class AdamW final : public Optimizer {
   void step(Backend& backend, ParamSet& params, std::span<const float> gradients, double scale,
             double rate, std::int64_t step) override {
     for (const Param& p : params.params()) {
+      if (!p.owned) continue;
       if (config_.kind == OptimizerConfig::Kind::muon && moves_by_muon(p)) continue;
       backend.gradients().adamw(adamw_step(config_, scale, rate, step, p.is_matrix()),
                                 static_cast<std::int64_t>(p.count), gradients.data() + p.offset,

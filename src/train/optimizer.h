@@ -23,9 +23,10 @@ struct OptimizerConfig {
 
 // State that must be saved to go on to the same bits: named bytes.
 struct OptimizerState {
-  std::string name;   // "m", "v", "momentum"
-  std::string dtype;  // as safetensors spells it
-  std::span<std::byte> bytes;
+  std::string name;            // "m", "v", "momentum"
+  std::string dtype;           // as safetensors spells it
+  std::span<std::byte> bytes;  // of what this rank owns, laid out like the masters
+  std::size_t each() const { return dtype == "BF16" ? 2 : 4; }
 };
 
 class Optimizer {

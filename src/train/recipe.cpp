@@ -127,6 +127,26 @@ void read_train(RecipeValues& values, Recipe& recipe) {
   recipe.max_skips = static_cast<int>(values.integer("train.max_skips", 3, kOurs, 0, 1 << 20));
 }
 
+// Who computes what; the model knows nothing of it.
+void read_parallel(RecipeValues& values, Recipe& recipe) {
+  recipe.data_ranks = static_cast<int>(
+      values.integer("parallel.data", 0, "0: as many processes as mpirun starts", 0, 1 << 16));
+  recipe.trainer.expert_ranks = static_cast<int>(values.integer(
+      "parallel.expert", 1, "nautile's choice: every process has all experts (report §3.2: 64)", 1,
+      1 << 16));
+  recipe.timeout = values.number("parallel.timeout", 600,
+                                 "nautile's choice: seconds to wait for another process", 1, 1e6);
+  const int expert = recipe.trainer.expert_ranks, experts = recipe.model.moe.route.experts;
+  if (expert > std::max(1, experts)) {
+    values.wrong("parallel.expert",
+                 fmt::format("spreads {} experts over {} processes", experts, expert));
+  }
+  if (recipe.data_ranks % expert != 0) {
+    values.wrong("parallel.data", fmt::format("({}) is not a multiple of parallel.expert ({})",
+                                              recipe.data_ranks, expert));
+  }
+}
+
 void read_optimizer(RecipeValues& values, OptimizerConfig& o) {
   using Kind = OptimizerConfig::Kind;
   constexpr const char* kReport = "DeepSeek-V3 report §4.2";
@@ -152,6 +172,14 @@ void read_watch(RecipeValues& values, Recipe& recipe) {
   recipe.eval_every = values.integer("eval.every", 250, kOurs, 0, kMany);
   recipe.eval_tokens =
       values.integer("eval.tokens", 65536, "nautile's choice, of each source", 1, kMany);
+  recipe.patience =
+      values.integer("eval.patience", 0, "0: evaluations do not end the run", 0, kMany);
+  recipe.keep_best = values.flag("checkpoint.keep_best", Answer::no,
+                                 "nautile's choice: pre-training keeps the last") == Answer::yes
+                         ? Recipe::KeepBest::yes
+                         : Recipe::KeepBest::no;
+  if (recipe.patience > 0 && recipe.eval_every == 0)
+    values.wrong("eval.patience", "needs evaluations, and eval.every is 0");
   recipe.samples.every = values.integer("samples.every", 500, kOurs, 0, kMany);
   recipe.samples.tokens = values.integer("samples.tokens", 64, kOurs, 1, 1 << 20);
   recipe.samples.temperature = values.number("samples.temperature", 0, "greedy", 0, 100);
@@ -175,6 +203,39 @@ void read_cost(RecipeValues& values, CostRecipe& cost) {
                                                         "0: from peak_flops and mfu", 0, 1e12);
 }
 
+void read_lora(RecipeValues& values, Recipe& recipe) {
+  constexpr std::pair<const char*, AdapterTarget> kTargets[] = {
+      {"attention", AdapterTarget::attention},
+      {"experts", AdapterTarget::experts},
+      {"ffn", AdapterTarget::ffn}};
+  LoraConfig& lora = recipe.lora;
+  lora.rank = static_cast<int>(
+      values.integer("lora.rank", 0, "0: no adapter, all weights are trained", 0, 4096));
+  if (lora.rank == 0) {
+    for (const char* key : {"lora.alpha", "lora.targets"}) {
+      if (values.given(key)) values.wrong(key, "needs lora.rank");
+    }
+    return;
+  }
+  lora.alpha =
+      values.number("lora.alpha", 2.0 * lora.rank, "nautile's choice: twice the rank", 0, 1e6);
+  std::vector<std::string> names =
+      values.texts("lora.targets", "all linear layers of blocks (Dettmers et al. 2023)");
+  if (names.empty()) names = {"attention", "experts", "ffn"};
+  for (const std::string& name : names) {
+    const auto known = std::find_if(std::begin(kTargets), std::end(kTargets),
+                                    [&](const auto& target) { return name == target.first; });
+    if (known == std::end(kTargets))
+      values.wrong("lora.targets",
+                   fmt::format("holds '{}' (expected attention, experts or ffn)", name));
+    lora.targets.push_back(known->second);
+  }
+  if (recipe.from.empty()) values.wrong("lora.rank", "needs a model to adapt: model.from");
+  if (lora.rank > recipe.model.width)
+    values.wrong("lora.rank", fmt::format("is {}, more than the model's width of {}", lora.rank,
+                                          recipe.model.width));
+}
+
 bool always_zero(const std::vector<StepValue>& values) {
   for (const StepValue& value : values) {
     if (value.value != 0) return false;
@@ -184,8 +245,9 @@ bool always_zero(const std::vector<StepValue>& values) {
 
 // In the order in which people think of them; inside a table as they were read.
 std::vector<EffectiveValue> in_tables(std::vector<EffectiveValue> values) {
-  constexpr std::string_view kTables[] = {"model",      "data", "train",   "optimizer", "schedule",
-                                          "checkpoint", "eval", "samples", "log",       "cost"};
+  constexpr std::string_view kTables[] = {
+      "model",     "tune",     "dpo",        "lora", "data",    "train", "parallel",
+      "optimizer", "schedule", "checkpoint", "eval", "samples", "log",   "cost"};
   const auto rank = [&](const EffectiveValue& value) {
     const std::string_view table = std::string_view(value.key).substr(0, value.key.find('.'));
     return std::find(std::begin(kTables), std::end(kTables), table) - std::begin(kTables);
@@ -226,14 +288,26 @@ std::int64_t Recipe::slots_at(double tokens_seen) const {
 }
 
 Recipe parse_recipe(std::string_view toml, const std::string& path,
-                    const std::vector<std::string>& sets) {
+                    const std::vector<std::string>& sets, const RecipeKind& kind) {
   Recipe recipe;
   recipe.path = path;
-  RecipeValues values(toml, path, sets);
+  recipe.held_out_loss = kind.held_out_loss;
+  RecipeValues values(toml, path, sets, kind.defaults);
   try {
+    if (kind.keys) kind.keys(values);
     read_data(values, recipe.data);  // first: the model's positions follow the length of rows
-    read_model(values, recipe);
+    if (kind.model) {
+      recipe.model = *kind.model;
+      recipe.from = values.path("model.from", "none");
+      NAUTILE_CHECK(recipe.model.context >= recipe.data.options.seq_len,
+                    "{}: rows of {} tokens (data.seq_len) for a model of {} positions", path,
+                    recipe.data.options.seq_len, recipe.model.context);
+    } else {
+      read_model(values, recipe);
+    }
+    read_lora(values, recipe);
     read_train(values, recipe);
+    read_parallel(values, recipe);
     read_optimizer(values, recipe.trainer.optimizer);
     read_schedule(values, recipe);
     read_watch(values, recipe);

@@ -8,7 +8,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 constexpr const char* kReport = "DeepSeek-V3 report §4.2";
 
-enum class Kind : std::uint8_t { deepseek_v3, wsd, phases };
+enum class Kind : std::uint8_t { deepseek_v3, wsd, cosine, phases };
 
 // A number, or [[share, value], …]: a value until that share of the run's tokens.
 std::vector<StepValue> step_values(RecipeValues& values, const std::string& key,
@@ -110,9 +110,11 @@ void read_ramp(RecipeValues& values, const Recipe& recipe, ScheduleConfig& sched
 void read_schedule(RecipeValues& values, Recipe& recipe) {
   const double total = recipe.tokens;
   const double batch = recipe.slot_tokens() * static_cast<double>(recipe.slots);
-  const Kind kind = values.choice(
-      "schedule.kind", Kind::deepseek_v3, kReport,
-      {{"deepseek-v3", Kind::deepseek_v3}, {"wsd", Kind::wsd}, {"phases", Kind::phases}});
+  const Kind kind = values.choice("schedule.kind", Kind::deepseek_v3, kReport,
+                                  {{"deepseek-v3", Kind::deepseek_v3},
+                                   {"wsd", Kind::wsd},
+                                   {"cosine", Kind::cosine},
+                                   {"phases", Kind::phases}});
   const double peak = values.number("schedule.peak_rate", 2.2e-4, kReport, 0, 10);
   const auto tenth = static_cast<std::int64_t>(total / batch / 10);
   const std::int64_t warmup =
@@ -125,6 +127,11 @@ void read_schedule(RecipeValues& values, Recipe& recipe) {
         values.number("schedule.decay_share", 0.1, "Hu et al. 2024: a tenth", 0.001, 1);
     const double end = values.number("schedule.end_rate", peak / 10, "a tenth of the peak", 0, 10);
     schedule = warmup_stable_decay(peak, warmup, total, share, end);
+  }
+  if (kind == Kind::cosine) {
+    const double end = values.number("schedule.end_rate", peak / 5,
+                                     "DeepSeek-V3 report §5.1: a fifth of the peak", 0, 10);
+    schedule.phases = {{RatePhase::Shape::cosine, total, end}};
   }
   if (kind == Kind::phases) read_phases(values, schedule, total);
   schedule.mtp_lambda = step_values(values, "schedule.mtp_lambda", schedule.mtp_lambda, total);

@@ -60,8 +60,10 @@ const char* kind_of(const Json& value) {
 }  // namespace
 
 RecipeValues::RecipeValues(std::string_view toml, const std::string& path,
-                           const std::vector<std::string>& sets)
+                           const std::vector<std::string>& sets,
+                           const std::vector<RecipeDefault>& defaults)
     : path_(path) {
+  for (const RecipeDefault& d : defaults) given_[d.key] = {d.value, d.source, Given::By::nobody};
   try {
     for (const auto& [section, node] : toml::parse(toml, path)) {
       const auto place = [&](const toml::node& at) {
@@ -106,6 +108,11 @@ void RecipeValues::wrong(const std::string& key, const std::string& what) const 
        what);
 }
 
+bool RecipeValues::given(const std::string& key) const {
+  const auto found = given_.find(key);
+  return found != given_.end() && found->second.by != Given::By::nobody;
+}
+
 const RecipeValues::Given* RecipeValues::take(const std::string& key) {
   known_.push_back(key);
   const auto found = given_.find(key);
@@ -115,6 +122,7 @@ const RecipeValues::Given* RecipeValues::take(const std::string& key) {
 std::string RecipeValues::origin_of(const std::string& key, const std::string& source) const {
   const auto found = given_.find(key);
   if (found == given_.end()) return source;
+  if (found->second.by == Given::By::nobody) return found->second.origin;
   return found->second.by == Given::By::option ? "--set" : "recipe";
 }
 
@@ -197,17 +205,26 @@ std::string RecipeValues::path(const std::string& key, const std::string& source
   std::string value;
   if (const Given* given = take(key)) {
     if (!given->value.is_string()) wrong(key, "is no path");
-    fs::path path = given->value.get<std::string>();
-    if (path.empty()) {  // as if it were not there
-      note(key, value, source);
-      return value;
-    }
-    if (path.is_relative() && given->by == Given::By::recipe)
-      path = fs::path(path_).parent_path() / path;
-    value = fs::absolute(path).lexically_normal().string();
+    value = resolved(given->value.get<std::string>(), given->by);
   }
   note(key, value, source);
   return value;
+}
+
+std::vector<std::string> RecipeValues::paths(const std::string& key, const std::string& source) {
+  std::vector<std::string> list = texts(key, source);
+  const auto given = given_.find(key);
+  for (std::string& path : list) path = resolved(path, given->second.by);
+  effective_.back().value = list;
+  return list;
+}
+
+// An empty path is as if it were not there.
+std::string RecipeValues::resolved(const std::string& path, Given::By by) const {
+  fs::path full = path;
+  if (full.empty()) return "";
+  if (full.is_relative() && by == Given::By::recipe) full = fs::path(path_).parent_path() / full;
+  return fs::absolute(full).lexically_normal().string();
 }
 
 std::string RecipeValues::one_of(const std::string& key, const std::string& otherwise,
@@ -225,6 +242,7 @@ Json RecipeValues::raw(const std::string& key) {
 
 void RecipeValues::finish() const {
   for (const auto& [key, value] : given_) {
+    if (value.by == Given::By::nobody) continue;
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     const std::string section = key.substr(0, key.find('.') + 1);
     std::vector<std::string> near, sections;

@@ -21,17 +21,25 @@ struct EffectiveValue {
   std::string origin;
 };
 
+// A default over nautile's own: that of another kind of run (fine-tuning).
+struct RecipeDefault {
+  std::string key;
+  nlohmann::ordered_json value;
+  std::string source;
+};
+
 // Each reader names a key, what counts when nobody gave it, and the source of that default; it
 // notes the value for effective(). What no reader named is an unknown key. All throw
 // Error(bad_input) with the line, or the --set, that is wrong.
 class RecipeValues {
  public:
   // `toml` has tables of keys and nothing deeper that is read by name; `sets` are "table.key=value"
-  // and win. A value that is no TOML counts as text. `path` names the text in errors.
-  RecipeValues(std::string_view toml, const std::string& path,
-               const std::vector<std::string>& sets);
+  // and win. A value that is no TOML counts as text. `path` names the text in errors. `defaults`
+  // count where nobody gave the key.
+  RecipeValues(std::string_view toml, const std::string& path, const std::vector<std::string>& sets,
+               const std::vector<RecipeDefault>& defaults = {});
 
-  bool given(const std::string& key) const { return given_.contains(key); }
+  bool given(const std::string& key) const;
 
   double number(const std::string& key, double otherwise, const std::string& source, double least,
                 double most);
@@ -43,6 +51,7 @@ class RecipeValues {
   std::vector<std::string> texts(const std::string& key, const std::string& source);
   // A path; relative ones are to the recipe's folder, or with --set to the working directory.
   std::string path(const std::string& key, const std::string& source);
+  std::vector<std::string> paths(const std::string& key, const std::string& source);
   template <class T>
   T choice(const std::string& key, T otherwise, const std::string& source,
            std::initializer_list<std::pair<const char*, T>> choices) {
@@ -71,11 +80,12 @@ class RecipeValues {
  private:
   struct Given {
     nlohmann::ordered_json value;
-    std::string origin;  // "debug.toml, line 3" or "--set"
-    enum class By : std::uint8_t { recipe, option } by = By::recipe;
+    std::string origin;  // "debug.toml, line 3", "--set KEY", or a default's source
+    enum class By : std::uint8_t { nobody, recipe, option } by = By::recipe;
   };
   void set(const std::string& assignment);
   const Given* take(const std::string& key);
+  std::string resolved(const std::string& path, Given::By by) const;
   std::string one_of(const std::string& key, const std::string& otherwise,
                      const std::string& source, const std::vector<std::string>& names);
   std::string origin_of(const std::string& key, const std::string& source) const;

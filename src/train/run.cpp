@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "base/file.h"
+#include "train/snapshot.h"
 
 namespace nautile::train {
 namespace {
@@ -17,10 +19,11 @@ constexpr double kFade = 0.95;
 }  // namespace
 
 void TrainingRun::say(const std::string& text) const {
-  if (hooks_.notice) hooks_.notice(text);
+  if (comm_.is_root() && hooks_.notice) hooks_.notice(text);
 }
 
 void TrainingRun::note(const char* event, std::int64_t step, const std::string& text) {
+  if (!comm_.is_root()) return;
   const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
   const Json line = {{"step", step},
                      {"event", event},
@@ -35,8 +38,16 @@ bool TrainingRun::due(std::int64_t every) const {
   return every > 0 && (trainer_->step_count() % every == 0 || finished());
 }
 
+bool TrainingRun::out_of_patience() const {
+  return recipe_.patience > 0 && best_.stale >= recipe_.patience;
+}
+
+std::optional<std::int64_t> TrainingRun::best_step() const {
+  return best_.step > 0 ? std::optional(best_.step) : std::nullopt;
+}
+
 bool TrainingRun::finished() const {
-  return trainer_->tokens_seen() >= recipe_.tokens ||
+  return out_of_patience() || trainer_->tokens_seen() >= recipe_.tokens ||
          (recipe_.steps > 0 && trainer_->step_count() >= recipe_.steps);
 }
 
@@ -44,15 +55,14 @@ RunEnd TrainingRun::go() {
   RunEnd end = RunEnd::finished;
   while (!finished()) {
     step();
-    const std::chrono::duration<double> spent = Clock::now() - start_;
-    if (!finished() && hooks_.stop()) {
-      end = RunEnd::stopped;
+    if (const auto asked = asked_to_end(); asked && !finished()) {
+      end = *asked;
       break;
     }
-    if (!finished() && recipe_.max_minutes > 0 && spent.count() > 60 * recipe_.max_minutes) {
-      end = RunEnd::out_of_time;
-      break;
-    }
+  }
+  if (out_of_patience()) {
+    say(fmt::format("{} evaluations in a row were no better than that of step {}: {:.4f} nats",
+                    best_.stale, best_.step, best_.score));
   }
   if (saved_step_ != trainer_->step_count()) save();
   folder_->wait();
@@ -61,18 +71,33 @@ RunEnd TrainingRun::go() {
   return end;
 }
 
+// What one rank is asked, all do.
+std::optional<RunEnd> TrainingRun::asked_to_end() {
+  struct Asked {
+    bool stop, late;
+  };
+  const std::chrono::duration<double> spent = Clock::now() - start_;
+  const bool late = recipe_.max_minutes > 0 && spent.count() > 60 * recipe_.max_minutes;
+  std::optional<RunEnd> end;
+  for (const Asked& asked : comm_.all_gather(Asked{hooks_.stop(), late})) {
+    if (asked.stop) return RunEnd::stopped;
+    if (asked.late) end = RunEnd::out_of_time;
+  }
+  return end;
+}
+
 void TrainingRun::step() {
   const auto start = Clock::now();
-  std::vector<TokenBatch> slots(
-      static_cast<std::size_t>(recipe_.slots_at(trainer_->tokens_seen())));
-  for (std::size_t i = 0; i < slots.size(); ++i)
-    slots[i] = data_->dataset().slot(next_slot_ + static_cast<std::int64_t>(i));
   StepRecord record;
   record.first_slot = next_slot_;
-  record.slots = static_cast<std::int64_t>(slots.size());
-  record.report = trainer_->gradients_of(slots);
+  record.slots = recipe_.slots_at(trainer_->tokens_seen());
+  const SlotRange share = trainer_->layout().share(record.slots);
+  std::vector<TokenBatch> slots;
+  for (std::int64_t i = share.begin; i < share.end; ++i)
+    slots.push_back(data_->slot(next_slot_ + i));
+  record.report = trainer_->gradients_of(slots, record.slots);
   if (watch_.leaps(record.report.loss) || !std::isfinite(record.report.grad_norm))
-    return on_bad_step(record.report, slots);
+    return on_bad_step(record.report, record.slots);
   trainer_->apply(record.report);
   watch_.add(record.report.loss);
   next_slot_ += record.slots;
@@ -85,6 +110,8 @@ void TrainingRun::measure(StepRecord& record, std::span<const TokenBatch> slots,
   double flops = 0;
   for (const TokenBatch& slot : slots)
     flops += flops_.of(slot, mtp ? TrainingFlops::Mtp::on : TrainingFlops::Mtp::off);
+  const std::vector<double> ranks = comm_.all_gather(flops);
+  flops = std::accumulate(ranks.begin(), ranks.end(), 0.0);
   const auto tokens = static_cast<double>(record.report.sums.tokens);
   record.seconds = seconds;
   record.tokens_per_second = tokens / seconds;
@@ -106,26 +133,42 @@ double TrainingRun::seconds_left() const {
 
 // Reading held-out text and writing samples change nothing that training depends on.
 void TrainingRun::after_step(StepRecord& record) {
-  if (due(recipe_.eval_every) && !data_->held_out().empty())
+  bool better = false;
+  if (due(recipe_.eval_every) && !data_->held_out().empty()) {
     record.scores = scores_ = evaluate(*trainer_, data_->held_out());
+    better = note_score();
+  }
   if (due(recipe_.loads_every)) record.loads = StepRecord::Loads::write;
-  metrics_->add(record);
+  if (metrics_) metrics_->add(record);
   std::optional<double> bits;
-  if (!scores_.empty()) bits = scores_.back().bits_per_byte();
-  if (hooks_.step) hooks_.step({record, bits, seconds_left()});
+  if (!scores_.empty() && scores_.back().bytes > 0) bits = scores_.back().bits_per_byte();
+  if (comm_.is_root() && hooks_.step) hooks_.step({record, bits, seconds_left()});
   if (due(recipe_.samples.every)) write_samples();
-  if (due(recipe_.checkpoint_every)) save();
+  if (due(recipe_.checkpoint_every) || (better && recipe_.keep_best == Recipe::KeepBest::yes))
+    save();
+}
+
+bool TrainingRun::note_score() {
+  const double score = scores_.back().nats_per_token();
+  if (best_.step > 0 && !(score < best_.score)) {
+    ++best_.stale;
+    return false;
+  }
+  best_ = {trainer_->step_count(), score, 0};
+  return true;
 }
 
 void TrainingRun::write_samples() {
   if (!hooks_.sample || recipe_.samples.prompts.empty()) return;
-  LogFile file(folder_->file("samples.jsonl"));
+  if (!comm_.is_root() && !trainer_->experts()) return;
+  std::optional<LogFile> file;
+  if (comm_.is_root()) file.emplace(folder_->file("samples.jsonl"));
   std::uint64_t number = 0;
   for (const std::string& prompt : recipe_.samples.prompts) {
     const Json line = {{"step", trainer_->step_count()},
                        {"prompt", prompt},
-                       {"text", hooks_.sample(trainer_->model(), prompt, number++)}};
-    file.append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+                       {"text", hooks_.sample(*trainer_, prompt, number++)}};
+    if (file) file->append(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
   }
 }
 
@@ -141,21 +184,36 @@ void TrainingRun::save() {
                  {"sets", options_.sets},
                  {"loss_mean", watch_.mean()},
                  {"loss_seen", watch_.seen()},
-                 {"skips", skips_}};
-  folder_->save(*trainer_, std::move(state));
+                 {"skips", skips_},
+                 {"best", {{"step", best_.step}, {"score", best_.score}, {"stale", best_.stale}}}};
+  if (comm_.is_root()) {
+    if (recipe_.keep_best == Recipe::KeepBest::yes) folder_->keep(best_.step);
+    folder_->save(*trainer_, std::move(state));
+  } else {
+    Snapshot(*trainer_, std::move(state));  // gives the first rank what this one has
+  }
   saved_step_ = trainer_->step_count();
 }
 
+void TrainingRun::set_watches(const RunState& state) {
+  watch_.set(state.extra.value("loss_mean", 0.0), state.extra.value("loss_seen", std::int64_t{0}));
+  const Json best = state.extra.value("best", Json::object());
+  best_ = {best.value("step", std::int64_t{0}), best.value("score", 0.0),
+           best.value("stale", std::int64_t{0})};
+}
+
 // Which slot is to blame: each is read once more by itself. The documents go to a file.
-std::string TrainingRun::describe_bad_step(const StepReport& report,
-                                           std::span<const TokenBatch> slots) {
+std::string TrainingRun::describe_bad_step(const StepReport& report, std::int64_t count) {
+  std::vector<TokenBatch> slots;
+  for (std::int64_t i = 0; i < count; ++i) slots.push_back(data_->slot(next_slot_ + i));
+  const std::vector<LossSums> losses = trainer_->evaluate_each(slots);
   Json file = {{"step", report.step},
                {"grad_norm", fmt::format("{}", report.grad_norm)},
                {"slots", Json::array()}};
   std::size_t worst = 0;
   double most = -1;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    const LossSums sums = trainer_->evaluate(slots.subspan(i, 1));
+    const LossSums& sums = losses[i];
     const double loss = sums.weight > 0 ? sums.main / sums.weight : 0;
     const double rank = std::isfinite(loss) ? loss : std::numeric_limits<double>::infinity();
     if (rank > most) {
@@ -170,16 +228,16 @@ std::string TrainingRun::describe_bad_step(const StepReport& report,
     file["slots"].push_back(std::move(slot));
   }
   const std::string path = folder_->file(fmt::format("bad-step-{:08}.json", report.step));
-  write_file_atomic(path, file.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
+  if (comm_.is_root())
+    write_file_atomic(path, file.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
   return fmt::format(
       "step {}: loss {} after a mean of {:.4g}, gradient norm {}; of slots {} to {} slot {} is the "
       "worst (loss {}); their documents are in {}",
-      report.step, report.loss, watch_.mean(), report.grad_norm, next_slot_,
-      next_slot_ + static_cast<std::int64_t>(slots.size()) - 1,
+      report.step, report.loss, watch_.mean(), report.grad_norm, next_slot_, next_slot_ + count - 1,
       next_slot_ + static_cast<std::int64_t>(worst), most, path);
 }
 
-void TrainingRun::on_bad_step(const StepReport& report, std::span<const TokenBatch> slots) {
+void TrainingRun::on_bad_step(const StepReport& report, std::int64_t slots) {
   const std::string story = describe_bad_step(report, slots);
   folder_->wait();
   note("spike", report.step, story);
@@ -195,17 +253,16 @@ void TrainingRun::on_bad_step(const StepReport& report, std::span<const TokenBat
         .hint("{} times batches were left out already (train.max_skips)", skips_);
   }
   say(story);
-  roll_back(next_slot_ + static_cast<std::int64_t>(slots.size()));
+  roll_back(next_slot_ + slots);
 }
 
 // As PaLM was trained (Chowdhery et al. 2022, §5.1): from an earlier checkpoint, without the
 // batches from there to the spike.
 void TrainingRun::roll_back(std::int64_t next_slot) {
-  const auto saved = folder_->newest_valid([this](const std::string& text) { say(text); });
+  const auto saved = newest_valid();
   NAUTILE_CHECK(saved, "{} has no checkpoint to go back to", folder_->path());
   saved->load_into(*trainer_);
-  watch_.set(saved->state().extra.value("loss_mean", 0.0),
-             saved->state().extra.value("loss_seen", std::int64_t{0}));
+  set_watches(saved->state());
   saved_step_ = saved->state().step;
   const std::string story = fmt::format("going back to step {}; slots {} to {} are left out",
                                         saved_step_, saved->state().next_slot, next_slot - 1);
@@ -213,6 +270,7 @@ void TrainingRun::roll_back(std::int64_t next_slot) {
   say(story);
   next_slot_ = next_slot;
   ++skips_;
+  if (!comm_.is_root()) return;
   metrics_ =
       std::make_unique<MetricsLog>(folder_->path(), trainer_->step_count(), recipe_.event_files);
 }

@@ -49,23 +49,33 @@ double HeldOutScore::bits_per_byte() const {
 
 std::vector<HeldOutScore> evaluate(Trainer& trainer, const std::vector<HeldOut>& sets) {
   std::vector<HeldOutScore> scores;
-  HeldOutScore all{"all"};
+  HeldOutScore all;
+  all.name = "all";
   for (const HeldOut& set : sets) {
     const LossSums sums = trainer.evaluate(set.batches);
-    scores.push_back({set.name, sums.main, set.tokens, set.bytes});
+    scores.push_back({set.name, sums.main, set.tokens, set.bytes, {}});
+    for (const auto& [name, value] : sums.more) {
+      scores.back().more[name] = value / sums.weight;
+      all.more[name] += value / sums.weight * set.tokens;
+    }
     all.nats += sums.main;
     all.tokens += set.tokens;
     all.bytes += set.bytes;
   }
+  for (auto& [name, value] : all.more) value /= all.tokens;
   if (!scores.empty()) scores.push_back(all);
   return scores;
 }
 
-RunData::RunData(const Recipe& recipe)
-    : folder_(DataFolder::open(named_folder(recipe))), tokenizer_(open_tokenizer(folder_.path)) {
+RunData::RunData(const Recipe& recipe, RunSource source)
+    : source_(std::move(source)),
+      folder_(DataFolder::open(named_folder(recipe))),
+      own_(source_.tokenizer ? std::nullopt : std::optional(open_tokenizer(folder_.path))),
+      tokenizer_(source_.tokenizer ? *source_.tokenizer : *own_) {
   NAUTILE_CHECK(folder_.vocabulary.size <= static_cast<std::uint32_t>(recipe.model.vocabulary),
                 "{}: the model has {} tokens (model.vocab_size), the data in {} has {}",
                 recipe.path, recipe.model.vocabulary, folder_.path, folder_.vocabulary.size);
+  if (source_.slot) return;
   DatasetOptions options = recipe.data.options;
   options.slot_rows = recipe.slot_rows;
   options.bos = token(recipe.data.bos, tokenizer_.bos(), "data.bos");
@@ -112,7 +122,8 @@ void RunData::read_held_out(const Recipe& recipe, const DatasetOptions& options)
       for (std::size_t t = 0; t < batch.targets.size(); ++t) {
         const std::int32_t target = batch.targets[t];
         const int size = target >= 0 ? bytes[static_cast<std::size_t>(target)] : 0;
-        if (size == 0) batch.loss_weight[t] = 0;
+        if (size == 0 && recipe.held_out_loss == Recipe::HeldOutLoss::text)
+          batch.loss_weight[t] = 0;
         if (batch.loss_weight[t] == 0) continue;
         batch.loss_weight[t] = 1;
         set.tokens += 1;

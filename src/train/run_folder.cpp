@@ -103,7 +103,8 @@ void prune(const std::string& folder, const Entry& written, const Retention& ret
     const bool replaced = entry->step == last_step;  // a newer one of the same step is kept
     last_step = entry->step;
     const bool milestone =
-        retention.milestone_every > 0 && entry->step % retention.milestone_every == 0;
+        (retention.milestone_every > 0 && entry->step % retention.milestone_every == 0) ||
+        (retention.step > 0 && entry->step == retention.step);
     if (!replaced && kept < retention.last) {
       ++kept;
     } else if (replaced || !milestone) {
@@ -115,20 +116,21 @@ void prune(const std::string& folder, const Entry& written, const Retention& ret
 void write_checkpoint(const std::string& folder, const Snapshot& snapshot,
                       const Retention& retention) {
   Entry entry{snapshot.state().step, 1, {}};
-  for (const Entry& other : entries_of(folder)) {
-    if (other.step == entry.step) entry.generation = other.generation + 1;
-  }
-  entry.name = entry_name(entry.step, entry.generation);
-  const std::string temporary = folder + "/" + kWriting + entry.name;
-  remove_folder(temporary);
+  std::string temporary;
   try {
+    for (const Entry& other : entries_of(folder)) {
+      if (other.step == entry.step) entry.generation = other.generation + 1;
+    }
+    entry.name = entry_name(entry.step, entry.generation);
+    temporary = folder + "/" + kWriting + entry.name;
+    remove_folder(temporary);
     make_folder(temporary);
     snapshot.write(temporary);
     rename_file(temporary, folder + "/" + entry.name);
     sync_folder(folder);
   } catch (const Error& error) {
     std::error_code ignored;
-    fs::remove_all(temporary, ignored);
+    if (!temporary.empty()) fs::remove_all(temporary, ignored);
     throw error.with("while writing the checkpoint of step {}", entry.step);
   }
   prune(folder, entry, retention);

@@ -21,6 +21,7 @@ namespace nautile::train {
 struct Retention {
   int last = 3;                      // the newest so many, at least 1
   std::int64_t milestone_every = 0;  // and those whose step is a multiple of this; 0: none
+  std::int64_t step = 0;             // and that of this step; 0: none
 };
 
 // Two processes do not train in one folder: Use::train holds a lock that ends with the process.
@@ -58,6 +59,8 @@ class RunFolder {
   // the new one is in place; the one just written and those of later steps never do. Memory: a
   // second copy of masters, moments and mean while it is written.
   void save(Trainer& trainer, RunState state);
+  // From the next save() on, the checkpoint of this step stays; that of an earlier call may go.
+  void keep(std::int64_t step) { retention_.step = step; }
   // Waits for the writing in flight and throws its Error.
   void wait() { background_.wait(); }
 

@@ -60,7 +60,7 @@ TrainerFacts facts_of(Trainer& trainer) {
       {"kv_format", std::string(info(config.kv_format).name)},
       {"optimizer", config.optimizer.kind == OptimizerConfig::Kind::muon ? "muon" : "adamw"},
       {"moments", config.optimizer.moments == MomentFormat::bf16 ? "bf16" : "f32"},
-      {"ema", trainer.ema().empty() ? "no" : "yes"},
+      {"ema", config.ema_decay > 0 ? "yes" : "no"},
   };
 }
 

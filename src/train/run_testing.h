@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/cpu_features.h"
+#include "base/file.h"
 #include "base/rng.h"
 #include "model/family.h"
 #include "train/dataset.h"
@@ -97,7 +98,7 @@ class TinyRun {
 
   // `data` outlives the run. FP8 weights are multiplied in class fp8dyn, as they are to be served.
   TinyRun(const TrainerConfig& train, int threads, const DataFolder& data,
-          const nlohmann::json& model = tiny_v3_config())
+          const nlohmann::json& model = tiny_v3_config(), Comm* comm = nullptr)
       : backend(make_cpu_backend(
             {.isa = cpu_features().best(),
              .threads = threads,
@@ -105,18 +106,22 @@ class TinyRun {
                               : train.precision == Precision::bf16 ? ComputeClass::bf16
                                                                    : ComputeClass::f32})),
         config(family_of_hf("deepseek_v3").from_hf(model)),
-        trainer(config, train, *backend, std::size_t{64} << 20),
+        trainer(config, train, *backend, std::size_t{64} << 20, comm),
         dataset(data, dataset_options()) {
     trainer.params().initialize(kModelSeed, 0.05);
     trainer.refresh();
   }
 
-  // One, two or three slots in turns, as a growing batch has them.
-  StepReport step() {
-    std::vector<TokenBatch> slots;
-    for (std::int64_t i = 0; i <= trainer.step_count() % 3; ++i)
-      slots.push_back(dataset.slot(next_slot++));
-    return trainer.step(slots);
+  // One, two, … `most` slots in turns, as a growing batch has them.
+  StepReport step(std::int64_t most = 3) {
+    const std::int64_t count = 1 + trainer.step_count() % most;
+    next_slot += count;
+    return trainer.step(slots(next_slot - count, count));
+  }
+  std::vector<TokenBatch> slots(std::int64_t first, std::int64_t count) const {
+    std::vector<TokenBatch> list;
+    for (std::int64_t i = first; i < first + count; ++i) list.push_back(dataset.slot(i));
+    return list;
   }
 
   RunState state() const {

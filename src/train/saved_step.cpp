@@ -160,8 +160,9 @@ void SavedStep::load_into(Trainer& trainer) const {
   };
   ParamSet& params = trainer.params();
   for (const Param& p : params.params()) {
+    if (!p.owned) continue;
     plan(kMastersFile, p.info.name, p.info.shape, "F32", writable(params.master(p)));
-    if (!trainer.ema().empty()) {
+    if (trainer.config().ema_decay > 0) {
       plan(kMeanFile, p.info.name, p.info.shape, "F32",
            writable(trainer.ema().subspan(p.offset, p.count)));
     }
@@ -171,8 +172,9 @@ void SavedStep::load_into(Trainer& trainer) const {
     plan(kMastersFile, slot.weight.name, slot.weight.shape, "F32", writable(slot.values));
   }
   for (const OptimizerState& part : trainer.optimizer().state()) {
-    const std::size_t size = part.bytes.size() / params.size();
+    const std::size_t size = part.each();
     for (const Param& p : params.params()) {
+      if (!p.owned) continue;
       plan(kOptimizerFile, p.info.name + "." + part.name, p.info.shape, part.dtype,
            part.bytes.subspan(p.offset * size, p.count * size));
     }

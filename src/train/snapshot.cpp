@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "base/file.h"
 
 namespace nautile::train {
@@ -26,18 +28,14 @@ class Checksum {
   std::uint64_t bytes_ = 0;
 };
 
-std::span<const std::byte> bytes_of(std::span<const float> values) {
-  return std::as_bytes(values);
-}
-
 }  // namespace
 
-void Snapshot::Tensors::add(std::string name, std::string dtype, Shape shape,
+void Snapshot::Tensors::add(const Param& p, const std::string& state, const std::string& dtype,
                             std::span<const std::byte> bytes) {
-  entries.push_back({std::move(name), std::move(dtype), shape});
-  NAUTILE_ASSERT(entries.back().bytes() == bytes.size(), "{}: {} bytes for {}", entries.back().name,
-                 bytes.size(), shape);
-  data.insert(data.end(), bytes.begin(), bytes.end());
+  entries.push_back({p.info.name + state, dtype, p.info.shape});
+  NAUTILE_ASSERT(!p.owned || entries.back().bytes() == bytes.size(), "{}: {} bytes for {}",
+                 entries.back().name, bytes.size(), p.info.shape);
+  sources.push_back({p.owner, bytes});
 }
 
 Snapshot::Snapshot(Trainer& trainer, RunState state)
@@ -45,34 +43,57 @@ Snapshot::Snapshot(Trainer& trainer, RunState state)
   state_.step = trainer.step_count();
   state_.tokens_seen = trainer.tokens_seen();
   ParamSet& params = trainer.params();
-  Tensors masters{kMastersFile, {}, {}};
-  masters.data.reserve(params.size() * sizeof(float));
-  for (const Param& p : params.params())
-    masters.add(p.info.name, "F32", p.info.shape, bytes_of(params.master(p)));
+  Tensors masters{kMastersFile, {}, {}, {}};
+  for (const Param& p : params.params()) masters.add(p, "", "F32", std::as_bytes(params.master(p)));
   for (const RouterBias& bias : params.router_biases()) {
     const Slot& slot = *bias.slot;
-    masters.add(slot.weight.name, "F32", slot.weight.shape, bytes_of(slot.values));
+    masters.entries.push_back({slot.weight.name, "F32", slot.weight.shape});
+    masters.sources.push_back({0, std::as_bytes(std::span(slot.values))});
   }
   files_.push_back(std::move(masters));
   // The optimizer's state lies like the masters: it is cut by parameters.
-  Tensors moments{kOptimizerFile, {}, {}};
+  const auto part_of = [](const Param& p, std::span<const std::byte> all, std::size_t each) {
+    return p.owned ? all.subspan(p.offset * each, p.count * each) : std::span<const std::byte>();
+  };
+  Tensors moments{kOptimizerFile, {}, {}, {}};
   for (const OptimizerState& part : trainer.optimizer().state()) {
-    const std::size_t size = part.bytes.size() / params.size();
-    NAUTILE_ASSERT(part.bytes.size() == size * params.size(), "{}: {} bytes for {} parameters",
-                   part.name, part.bytes.size(), params.size());
-    moments.data.reserve(moments.data.size() + part.bytes.size());
-    for (const Param& p : params.params()) {
-      moments.add(p.info.name + "." + part.name, part.dtype, p.info.shape,
-                  part.bytes.subspan(p.offset * size, p.count * size));
-    }
+    for (const Param& p : params.params())
+      moments.add(p, "." + part.name, part.dtype, part_of(p, part.bytes, part.each()));
   }
   files_.push_back(std::move(moments));
-  if (trainer.ema().empty()) return;
-  Tensors mean{kMeanFile, {}, {}};
-  mean.data.reserve(params.size() * sizeof(float));
-  for (const Param& p : params.params())
-    mean.add(p.info.name, "F32", p.info.shape, bytes_of(trainer.ema().subspan(p.offset, p.count)));
-  files_.push_back(std::move(mean));
+  if (trainer.config().ema_decay > 0) {
+    Tensors mean{kMeanFile, {}, {}, {}};
+    const std::span<const std::byte> all = std::as_bytes(trainer.ema());
+    for (const Param& p : params.params()) mean.add(p, "", "F32", part_of(p, all, sizeof(float)));
+    files_.push_back(std::move(mean));
+  }
+  collect(trainer.comm());
+}
+
+// The ranks' numbers to the first one.
+void Snapshot::collect(Comm& comm) {
+  std::vector<Comm::Send> sends;
+  std::vector<Comm::Receive> receives;
+  for (Tensors& tensors : files_) {
+    std::size_t size = 0;
+    for (const store::SafetensorsEntry& entry : tensors.entries) size += entry.bytes();
+    if (comm.is_root()) tensors.data.resize(size);
+    std::byte* to = tensors.data.data();
+    for (std::size_t i = 0; i < tensors.entries.size(); ++i) {
+      const auto& [rank, bytes] = tensors.sources[i];
+      const std::size_t count = tensors.entries[i].bytes();
+      if (comm.is_root() && rank == 0) {
+        std::copy(bytes.begin(), bytes.end(), to);
+      } else if (comm.is_root()) {
+        receives.push_back({rank, {to, count}});
+      } else if (rank == comm.rank()) {
+        sends.push_back({0, bytes});
+      }
+      if (comm.is_root()) to += count;
+    }
+  }
+  comm.exchange(sends, receives);
+  if (!comm.is_root()) files_.clear();
 }
 
 void Snapshot::write(const std::string& folder) const {

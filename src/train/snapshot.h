@@ -20,7 +20,8 @@ inline constexpr const char* kStateChecksumFile = "state.xxh64";  // a line for 
 
 class Snapshot {
  public:
-  // Step and tokens of `state` become the trainer's.
+  // Step and tokens of `state` become the trainer's. All ranks make it together; the first one gets
+  // everything, the others' are empty.
   Snapshot(Trainer& trainer, RunState state);
 
   const RunState& state() const { return state_; }
@@ -33,8 +34,16 @@ class Snapshot {
     std::string file;
     std::vector<store::SafetensorsEntry> entries;
     std::vector<std::byte> data;
-    void add(std::string name, std::string dtype, Shape shape, std::span<const std::byte> bytes);
+    struct Source {
+      int rank = 0;
+      std::span<const std::byte> bytes;  // where they are this rank's
+    };
+    std::vector<Source> sources;  // of each entry
+    void add(const Param& p, const std::string& state, const std::string& dtype,
+             std::span<const std::byte> bytes);
   };
+  void collect(Comm& comm);
+
   RunState state_;
   TrainerFacts facts_;
   std::vector<Tensors> files_;

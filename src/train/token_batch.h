@@ -22,6 +22,9 @@ struct TokenBatch {
   std::vector<float> loss_weight;   // [T] of `targets`
   std::vector<float> loss_weight2;  // [T] of `targets2`
 
+  // Of a preference run alone: documents are answers, the chosen one of a pair and then the other.
+  std::vector<float> reference;  // [D] log-probability of each by the model that tuning began with
+
   std::int64_t size() const { return static_cast<std::int64_t>(tokens.size()); }
 };
 
