@@ -15,12 +15,16 @@ macro(nautile_read_layers)
 endmacro()
 
 # nautile_folder(FOLDER): library nautile_FOLDER from FOLDER/*.cpp (and one level below), program
-# test_FOLDER from FOLDER/*_test.cpp. A folder without sources makes an interface library.
+# test_FOLDER from FOLDER/*_test.cpp. A folder without sources makes an interface library. Sources that
+# match NAUTILE_SKIP_FOLDER stay out: what is absent here, or its stub.
 function(nautile_folder folder)
   file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cpp ${folder}/families/*.cpp)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$|/main\\.cpp$|/isa_[a-z0-9_]+\\.cpp$")
+  if(NAUTILE_SKIP_${folder})
+    list(FILTER sources EXCLUDE REGEX "${NAUTILE_SKIP_${folder}}")
+  endif()
   set(deps "")
   foreach(dep IN LISTS NAUTILE_DEPS_${folder})
     if(TARGET nautile_${dep})

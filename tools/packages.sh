@@ -8,8 +8,9 @@
 PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev
   libpcre2-dev libutf8proc-dev libedit-dev libxxhash-dev libssl-dev
   libtomlplusplus-dev libzstd-dev ca-certificates python3-pip'
-# Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.
-PACKAGES_TEST='libgtest-dev libgmock-dev'
+# Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.  Open MPI is for training in several
+# processes: without it the program is built, too.
+PACKAGES_TEST='libgtest-dev libgmock-dev libopenmpi-dev openmpi-bin'
 PACKAGES_BENCH='libbenchmark-dev'
 PACKAGES_CHECK_LONG='git python3-venv'
 # For the long check in a bare Debian root.

@@ -1,8 +1,11 @@
-// chat.cpp — the verb `chat`: a conversation at a terminal, or one answer without one.
+// chat.cpp — the verbs `chat` and `think`: a conversation at a terminal, or one answer without one;
+// `think` is a chat with the small reasoner that comes with nautile.
 #include "app/chat_session.h"
+#include "app/default_model.h"
 #include "app/one_shot.h"
 #include "app/program.h"
 #include "app/repl.h"
+#include "app/shipped_model.h"
 #include "base/error.h"
 
 namespace nautile::app {
@@ -10,9 +13,11 @@ namespace {
 
 // What is asked where there is neither a prompt nor a terminal to ask for one.
 constexpr const char* kDefaultPrompt = "Hello! Who are you, and what can you do?";
+constexpr const char* kThinkPrompt = "2741 + 586 = ?";
 
 struct ChatOptions {
   ModelChoice model;
+  const char* default_prompt = kDefaultPrompt;
   GivenSettings settings;
   std::optional<std::string> prompt, system;
   std::string save, load, format;
@@ -25,8 +30,28 @@ std::string prompt_of(const ChatOptions& options, const Environment& environment
   // A pipe's last line end is not part of what is said.
   if (text.ends_with('\n')) text.pop_back();
   if (!text.empty()) return text;
-  fmt::print(stderr, "(no prompt was given; asking: {})\n", kDefaultPrompt);
-  return kDefaultPrompt;
+  fmt::print(stderr, "(no prompt was given; asking: {})\n", options.default_prompt);
+  return options.default_prompt;
+}
+
+// Where no model is named and the default one cannot be fetched: the one that came with nautile.
+ModelChoice reachable(ModelChoice choice, const Environment& environment) {
+  const bool named =
+      !choice.path.empty() || !choice.mirror.empty() || environment.model || environment.mirror;
+  if (named) return choice;
+  try {
+    choice.path = default_model(choice.mirror, environment);
+  } catch (const Error& error) {
+    const auto shipped = shipped_model(environment);
+    if (error.kind() != ErrorKind::failure || !shipped) throw;
+    fmt::print(stderr,
+               "nautile: {}\n"
+               "nautile: talking with {} instead, a small model for generated problems "
+               "(`nautile think`)\n",
+               error.message(), kShippedName);
+    choice.path = *shipped;
+  }
+  return choice;
 }
 
 void answer_once(ChatSession& chat, const std::string& prompt, const ChatOptions& options,
@@ -60,7 +85,7 @@ ExitCode chat_verb(const ChatOptions& options, const Environment& environment) {
   const bool interactive = !options.prompt && !options.as_json && environment.stdin_terminal &&
                            environment.stdout_terminal;
   const std::string prompt = interactive ? "" : prompt_of(options, environment);
-  const LoadedModel model = load_model(options.model, environment);
+  const LoadedModel model = load_model(reachable(options.model, environment), environment);
   ChatSession chat(model, chat_format_of(model, options.format),
                    default_settings(model.text().defaults, environment));
   if (!options.load.empty()) {
@@ -80,11 +105,14 @@ ExitCode chat_verb(const ChatOptions& options, const Environment& environment) {
   return code;
 }
 
-}  // namespace
+ExitCode think_verb(const ChatOptions& options, const Environment& environment) {
+  ChatOptions shipped = options;
+  if (shipped.model.path.empty()) shipped.model.path = require_shipped_model(environment);
+  shipped.default_prompt = kThinkPrompt;
+  return chat_verb(shipped, environment);
+}
 
-void add_chat(CLI::App& root, Program& program) {
-  const auto options = std::make_shared<ChatOptions>();
-  CLI::App* verb = add_verb(root, program, "chat", "Talk with a model", options, chat_verb);
+void add_options(CLI::App* verb, const std::shared_ptr<ChatOptions>& options) {
   verb->add_option("-p,--prompt", options->prompt,
                    "Answer this one message and leave; without a terminal and without -p the "
                    "message is standard input")
@@ -102,6 +130,20 @@ void add_chat(CLI::App& root, Program& program) {
   verb->add_flag("--json", options->as_json, "Print the answer and its facts as one JSON object");
   add_setting_options(*verb, options->settings, SettingScope::chat);
   add_model_options(*verb, options->model);
+}
+
+}  // namespace
+
+void add_chat(CLI::App& root, Program& program) {
+  const auto options = std::make_shared<ChatOptions>();
+  add_options(add_verb(root, program, "chat", "Talk with a model", options, chat_verb), options);
+}
+
+void add_think(CLI::App& root, Program& program) {
+  const auto options = std::make_shared<ChatOptions>();
+  add_options(add_verb(root, program, "think",
+                       "Talk with the small reasoner that comes with nautile", options, think_verb),
+              options);
 }
 
 }  // namespace nautile::app

@@ -34,17 +34,7 @@ std::int64_t reserve_of(const Settings& settings, std::int64_t context) {
 }  // namespace
 
 std::unique_ptr<ChatFormat> chat_format_of(const LoadedModel& model, const std::string& name) {
-  if (!name.empty() && name != "template") return make_native_format(name);
-  if (auto format = template_format(model.text())) return format;
-  if (name.empty() && model.config().family == "deepseek_v2")
-    return make_native_format("deepseek-v2");
-  if (name.empty() && model.config().family == "deepseek_v3")
-    return make_native_format("deepseek-v3");
-  std::string names;
-  for (const std::string& native : native_format_names())
-    names += (names.empty() ? "" : ", ") + native;
-  throw make_error(ErrorKind::unsupported, "{} has no chat template", model.title())
-      .hint("--chat-format takes {}; `nautile run` goes on with raw text", names);
+  return chat_format_of(model.text(), model.config().family, model.title(), name);
 }
 
 ChatSession::ChatSession(const LoadedModel& model, std::unique_ptr<ChatFormat> format,

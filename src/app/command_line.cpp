@@ -94,24 +94,13 @@ int run_program(int argc, char** argv) {
   keep_running_on_closed_pipes();
   try {
     return code(run(argc, argv));
-  } catch (const Interrupted&) {
-    return code(ExitCode::interrupted);
-  } catch (const OutputClosed&) {
-    return code(ExitCode::output_closed);
-  } catch (const Error& error) {
-    std::fflush(stdout);
-    std::fprintf(stderr, "nautile: %s\n", error.what());
-    return code(exit_code(error.kind()));
-  } catch (const std::bad_alloc&) {
-    std::fputs("nautile: out of memory\n", stderr);
-    return code(ExitCode::no_memory);
-  } catch (const std::system_error& error) {  // of fmt::print
-    if (error.code() == std::errc::broken_pipe) return code(ExitCode::output_closed);
-    std::fprintf(stderr, "nautile: %s\n", error.what());
-    return code(ExitCode::failure);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "nautile: %s\n", error.what());
-    return code(ExitCode::failure);
+  } catch (...) {
+    const Ending ending = ending_of_current_exception();
+    if (!ending.message.empty()) {
+      std::fflush(stdout);
+      std::fprintf(stderr, "nautile: %s\n", ending.message.c_str());
+    }
+    return code(ending.code);
   }
 }
 

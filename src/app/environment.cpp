@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace nautile::app {
 namespace {
@@ -29,8 +30,15 @@ Environment read_environment() {
   e.threads = variable("NAUTILE_THREADS");
   e.model = variable("NAUTILE_MODEL");
   e.mirror = variable("NAUTILE_MIRROR");
+  // Open MPI's mpirun; PMIx alone under other launchers.
+  e.mpi_rank = variable("OMPI_COMM_WORLD_RANK");
+  if (!e.mpi_rank) e.mpi_rank = variable("PMIX_RANK");
+  e.mpi_size = variable("OMPI_COMM_WORLD_SIZE");
   e.home = variable("HOME").value_or("");
   e.path = variable("PATH").value_or("/usr/local/bin:/usr/bin:/bin");
+  std::error_code ignored;
+  e.program_folder =
+      std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path().string();
   e.cache_folder = base_folder("XDG_CACHE_HOME", e.home, "/.cache/nautile");
   e.data_folder = base_folder("XDG_DATA_HOME", e.home, "/.local/share/nautile");
   e.stdin_terminal = isatty(STDIN_FILENO) == 1;

@@ -2,14 +2,23 @@
 
 #include <signal.h>
 
+#include <new>
+#include <span>
+#include <system_error>
+
 namespace nautile::app {
 namespace {
 
 volatile sig_atomic_t interrupt_mark = 0;
-struct sigaction action_before;
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
+struct sigaction actions_before[std::size(kSignals)];
 
 void set_mark(int) {
   interrupt_mark = 1;
+}
+
+std::size_t caught(CatchInterrupt::Signals signals) {
+  return signals == CatchInterrupt::Signals::interrupt ? 1 : std::size(kSignals);
 }
 
 }  // namespace
@@ -41,16 +50,37 @@ std::string exit_code_help() {
          "141  the reader of the output has gone, as in `nautile ... | head`; nothing is said\n";
 }
 
-CatchInterrupt::CatchInterrupt() {
+Ending ending_of_current_exception() {
+  try {
+    throw;
+  } catch (const Interrupted&) {
+    return {ExitCode::interrupted, ""};
+  } catch (const OutputClosed&) {
+    return {ExitCode::output_closed, ""};
+  } catch (const Error& error) {
+    return {exit_code(error.kind()), error.what()};
+  } catch (const std::bad_alloc&) {
+    return {ExitCode::no_memory, "out of memory"};
+  } catch (const std::system_error& error) {  // of fmt::print
+    if (error.code() == std::errc::broken_pipe) return {ExitCode::output_closed, ""};
+    return {ExitCode::failure, error.what()};
+  } catch (const std::exception& error) {
+    return {ExitCode::failure, error.what()};
+  }
+}
+
+CatchInterrupt::CatchInterrupt(Signals signals) : signals_(signals) {
   interrupt_mark = 0;
   struct sigaction action = {};
   action.sa_handler = set_mark;  // without SA_RESTART: a wait ends and sees the mark
   sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, &action_before);
+  for (std::size_t i = 0; i < caught(signals_); ++i)
+    sigaction(kSignals[i], &action, &actions_before[i]);
 }
 
 CatchInterrupt::~CatchInterrupt() {
-  sigaction(SIGINT, &action_before, nullptr);
+  for (std::size_t i = 0; i < caught(signals_); ++i)
+    sigaction(kSignals[i], &actions_before[i], nullptr);
 }
 
 bool CatchInterrupt::happened() const {

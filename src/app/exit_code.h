@@ -1,6 +1,7 @@
 // exit_code.h — the program's exit codes, and the way to them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "base/error.h"
@@ -29,16 +30,28 @@ struct Interrupted {};
 // said: it is how a pipe into `head` ends.
 struct OutputClosed {};
 
+// How the exception that is being handled ends the program; an empty message says nothing.
+struct Ending {
+  ExitCode code = ExitCode::failure;
+  std::string message;
+};
+Ending ending_of_current_exception();
+
 // While it lives, Ctrl-C (SIGINT) sets a mark instead of ending the process. One at a time.
 class CatchInterrupt {
  public:
-  CatchInterrupt();
+  // all_requests: SIGTERM, too, and SIGUSR1, which mpirun passes on.
+  enum class Signals : std::uint8_t { interrupt, all_requests };
+  explicit CatchInterrupt(Signals signals = Signals::interrupt);
   ~CatchInterrupt();
   CatchInterrupt(const CatchInterrupt&) = delete;
   CatchInterrupt& operator=(const CatchInterrupt&) = delete;
 
   bool happened() const;
   void forget();  // takes the mark away
+
+ private:
+  Signals signals_;
 };
 
 }  // namespace nautile::app

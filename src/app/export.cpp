@@ -1,5 +1,5 @@
 // export.cpp — the verb `export`: a training run as a Hugging Face folder.
-#include "train/export.h"
+#include "app/export.h"
 
 #include <chrono>
 #include <filesystem>
@@ -8,6 +8,7 @@
 #include "app/printer.h"
 #include "app/program.h"
 #include "base/json.h"
+#include "train/export.h"
 #include "train/run_folder.h"
 
 namespace nautile::app {
@@ -47,8 +48,8 @@ std::string tokenizer_folder(const ExportChoice& choice) {
   return std::filesystem::is_directory(own) ? own : "";
 }
 
-// The ids that end and begin a text, where the model's config does not say them: other programs
-// would take their own.
+}  // namespace
+
 void add_token_ids(Json& config, const std::string& tokenizer) {
   if (tokenizer.empty()) return;
   const Tokenizer text = open_text_files(tokenizer).tokenizer;
@@ -62,6 +63,8 @@ void add_token_ids(Json& config, const std::string& tokenizer) {
   add("bos_token_id", text.bos());
   add("eos_token_id", text.eos());
 }
+
+namespace {
 
 ExitCode export_run(const ExportChoice& choice, const Environment& environment) {
   const SavedStep saved = find_step(choice);

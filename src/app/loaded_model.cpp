@@ -12,6 +12,7 @@
 #include "app/sha256.h"
 #include "base/cpu_features.h"
 #include "base/parallel.h"
+#include "model/peft.h"
 
 namespace nautile::app {
 namespace {
@@ -79,6 +80,11 @@ void add_model_path(CLI::App& verb, ModelChoice& choice) {
 
 void add_model_options(CLI::App& verb, ModelChoice& choice) {
   add_model_path(verb, choice);
+  verb.add_option(
+          "--lora", choice.lora,
+          "An adapter for the model: a folder as `nautile sft --lora-rank` or PEFT writes it")
+      ->type_name("PATH")
+      ->group("Model");
   verb.add_option("--ctx", choice.context, "Tokens of context (default: the model's, at most 8192)")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 31))
@@ -173,6 +179,12 @@ std::string LoadedModel::fingerprint() const {
     sum.add(fmt::format("{}\n{}\n{}\n", tensor.name, tensor.dtype, tensor.shape));
     sum.add(tensor.data.first(std::min(kSample, tensor.data.size())));
   }
+  for (std::size_t i = 0; adapter && i < adapter->entries().size(); ++i) {
+    const Adapter::Entry& entry = *adapter->entries()[i];
+    sum.add(fmt::format("{}\n{}\n", entry.name, entry.low.scale));
+    sum.add(std::as_bytes(std::span(entry.a.values)));
+    sum.add(std::as_bytes(std::span(entry.b.values)));
+  }
   return sum.hex();
 }
 
@@ -199,12 +211,18 @@ LoadedModel load_model(const ModelChoice& choice, const Environment& environment
     line.update(static_cast<std::int64_t>(done), static_cast<std::int64_t>(all));
   });
   auto backend = make_cpu_backend(cpu);
+  std::unique_ptr<Adapter> adapter;
+  if (!choice.lora.empty()) {
+    adapter = open_peft(choice.lora, config);
+    adapter->attach(config, weights);
+  }
   auto model = std::make_unique<Model>(config, std::move(weights), model_options(choice, session));
   release_loading_memory(checkpoint);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return {path,
           std::move(checkpoint),
+          std::move(adapter),
           std::move(backend),
           std::move(model),
           std::move(text),

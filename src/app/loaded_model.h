@@ -9,6 +9,7 @@
 #include "app/environment.h"
 #include "app/text_files.h"
 #include "engine/session.h"
+#include "model/adapter.h"
 #include "model/loader.h"
 
 namespace nautile::app {
@@ -23,10 +24,11 @@ struct ModelChoice {
   std::string compute_class;  // else each format's own
   std::string kv = "bf16";    // format of the cache
   bool exact = false;         // one form of attention, whatever it costs
+  std::string lora;           // folder of an adapter; empty: none
 };
 inline constexpr std::int64_t kDefaultContext = 8192;
 
-// -m, --mirror and --isa, --threads, --class, --ctx, --kv, --exact.
+// -m, --mirror, --lora and --isa, --threads, --class, --ctx, --kv, --exact.
 void add_model_options(CLI::App& verb, ModelChoice& choice);
 // Parts of them: -m and --mirror, for verbs that only read files; --isa, --threads, --class.
 void add_model_path(CLI::App& verb, ModelChoice& choice);
@@ -41,6 +43,7 @@ CpuOptions cpu_options(const ModelChoice& choice, const Environment& environment
 struct LoadedModel {
   std::string path;
   Checkpoint checkpoint;
+  std::unique_ptr<Adapter> adapter;  // null: none
   std::unique_ptr<Backend> backend;
   std::unique_ptr<Model> model;
   std::optional<TextFiles> text_files;  // none if the checkpoint has no tokenizer

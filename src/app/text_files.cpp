@@ -70,6 +70,8 @@ GenerationDefaults defaults_of(const store::HfFolder& folder, const Tokenizer& t
       defaults.top_p = number_of<float>(*config, "top_p");
       defaults.min_p = number_of<float>(*config, "min_p");
       defaults.top_k = number_of<int>(*config, "top_k");
+    } else if (sample != config->end() && *sample == false) {
+      defaults.temperature = 0.0f;  // said in so many words: the likeliest token
     }
     defaults.repetition_penalty = number_of<float>(*config, "repetition_penalty");
   }
@@ -162,6 +164,19 @@ std::unique_ptr<ChatFormat> template_format(const TextFiles& files) {
   add("eos_token", files.tokenizer.eos());
   add("pad_token", files.tokenizer.pad());
   return make_template_format(files.chat_template, std::move(specials));
+}
+
+std::unique_ptr<ChatFormat> chat_format_of(const TextFiles& files, const std::string& family,
+                                           const std::string& title, const std::string& name) {
+  if (!name.empty() && name != "template") return make_native_format(name);
+  if (auto format = template_format(files)) return format;
+  if (name.empty() && family == "deepseek_v2") return make_native_format("deepseek-v2");
+  if (name.empty() && family == "deepseek_v3") return make_native_format("deepseek-v3");
+  std::string names;
+  for (const std::string& native : native_format_names())
+    names += (names.empty() ? "" : ", ") + native;
+  throw make_error(ErrorKind::unsupported, "{} has no chat template", title)
+      .hint("--chat-format takes {}; `nautile run` goes on with raw text", names);
 }
 
 TextFiles open_text_files(const store::WeightStore& store) {

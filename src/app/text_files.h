@@ -36,5 +36,9 @@ TextFiles open_text_files(const store::WeightStore& store);
 // The model's own chat format; null if it has no template. Throws Error(bad_input) for a template
 // that cannot be read.
 std::unique_ptr<ChatFormat> template_format(const TextFiles& files);
+// The format that `name` asks for: one of nautile's own, "template", or (empty) the template, else
+// that of the model's family. Throws Error(unsupported) if there is none; `title` names the model.
+std::unique_ptr<ChatFormat> chat_format_of(const TextFiles& files, const std::string& family,
+                                           const std::string& title, const std::string& name);
 
 }  // namespace nautile::app

@@ -32,7 +32,7 @@ struct PlanNumbers {
                             .mean_per_token(span, trains_mtp(plan.recipe)
                                                       ? TrainingFlops::Mtp::on
                                                       : TrainingFlops::Mtp::off)),
-        memory(train::training_memory(plan.recipe)),
+        memory(train::training_memory(plan.recipe, plan.ranks)),
         cost(train::run_cost(plan.recipe, span, plan.peak_flops)) {}
 
   ModelFacts facts;
@@ -41,15 +41,24 @@ struct PlanNumbers {
   RunCost cost;
 };
 
-void print_memory(const TrainingMemory& m, double available) {
+void print_memory(const TrainingMemory& m, const Plan& plan) {
+  const double available = plan.available_bytes;
   const auto line = [](const char* what, double bytes, const std::string& note) {
     if (bytes > 0) fmt::print("  {:<16} {:>10}  {}\n", what, bytes_text(bytes), note);
   };
-  fmt::print("memory of one process\n");
-  line("masters", m.masters, "F32");
+  if (plan.ranks == 1) {
+    fmt::print("memory of one process\n");
+  } else {
+    fmt::print("memory of the first of {} processes, which writes the checkpoints", plan.ranks);
+    const int groups = plan.recipe.trainer.expert_ranks;
+    fmt::print("; {}\n", groups > 1 ? fmt::format("experts are spread over {}", groups)
+                                    : std::string("each has all experts"));
+  }
+  line("masters", m.masters, plan.ranks > 1 ? "F32, of what it moves" : "F32");
   line("copies", m.copies, "what the model multiplies");
   line("gradients", m.gradients,
-       fmt::format("F32, {} buffers for the tree of slots", m.tree_levels));
+       fmt::format("F32, {} buffers for the tree of slots{}", m.tree_levels,
+                   plan.ranks > 1 ? ", and the sum of what it moves" : ""));
   line("moments", m.moments, "of the optimizer");
   line("mean", m.mean, "of the masters");
   line("activations", m.activations, "of one slot, at most");
@@ -134,7 +143,7 @@ void print_plan(const Plan& plan) {
     fmt::print("  {:<16} {:>10}  beside them, in {} prediction module{}\n", "MTP",
                count_text(static_cast<double>(n.facts.mtp_parameters)), recipe.model.mtp_layers,
                recipe.model.mtp_layers > 1 ? "s" : "");
-  print_memory(n.memory, plan.available_bytes);
+  print_memory(n.memory, plan);
   fmt::print("work\n  {} tokens in about {:.0f} steps of {} tokens at most\n",
              count_text(recipe.tokens), n.cost.steps,
              count_text(recipe.slot_tokens() * static_cast<double>(recipe.slots)));
@@ -150,6 +159,7 @@ void print_plan_json(const Plan& plan) {
   Json json = {{"parameters", n.facts.parameters},
                {"active_parameters", n.facts.active_parameters},
                {"mtp_parameters", n.facts.mtp_parameters},
+               {"processes", plan.ranks},
                {"memory",
                 {{"masters", n.memory.masters},
                  {"copies", n.memory.copies},
@@ -197,6 +207,10 @@ std::string TrainLine::text(const train::RunProgress& progress) const {
                                  100 * std::min(1.0, r.tokens_seen / recipe_.tokens), r.loss);
   if (r.rates.mtp_lambda > 0 && recipe_.model.mtp_layers > 0)
     line += fmt::format("  mtp {:.4f}", r.mtp_loss);
+  for (const auto& [name, value] : r.sums.more) {
+    if (name == "rewards/margins" || name == "rewards/accuracies")
+      line += fmt::format("  {} {:.3f}", name.substr(name.find('/') + 1), value / r.sums.weight);
+  }
   if (r.balance_loss != 0) line += fmt::format("  bal {:.2g}", r.balance_loss);
   if (progress.bits_per_byte) line += fmt::format("  {:.4f} bits/B", *progress.bits_per_byte);
   line +=

@@ -19,6 +19,7 @@ struct Plan {
   double peak_flops = 0;
   std::string peak_source;  // "bf16 products measured here, 2 threads"
   double available_bytes = 0;
+  int ranks = 1;  // processes
 };
 void print_plan(const Plan& plan);
 void print_plan_json(const Plan& plan);

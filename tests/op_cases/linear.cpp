@@ -60,6 +60,39 @@ OpCase linear(std::int64_t T, std::int64_t in, std::int64_t out) {
       .flops = 2.0 * static_cast<double>(T * in * out)};
 }
 
+// A weight with an adapter of rank r: x·wᵀ + s·(x·aᵀ)·bᵀ.
+OpCase adapted_linear(std::int64_t T, std::int64_t in, std::int64_t out, std::int64_t r) {
+  constexpr float kScale = 0.5f;
+  // The weight must live as long as the tape; each run fills it anew.
+  const auto held = std::make_shared<std::pair<Weight, LowRank>>();
+  return {.name = "linear with adapter",
+          .inputs = {{"x", {T, in}},
+                     {"w", {out, in}, kParameter},
+                     {"a", {r, in}, kParameter},
+                     {"b", {out, r}, kParameter}},
+          .run =
+              [held](Context& ctx, const OpArguments& v) {
+                held->second = {&v.w(2), &v.w(3), kScale};
+                held->first = v.w(1);
+                held->first.adapter = &held->second;
+                return ops::linear(ctx, v.x(0), held->first);
+              },
+          .formula =
+              [=](const std::vector<Numbers>& v) {
+                Numbers y(at(T * out));
+                for (std::int64_t t = 0; t < T; ++t) {
+                  add_product(&v[0][at(t * in)], v[1].data(), in, out, &y[at(t * out)]);
+                  Numbers low(at(r)), more(at(out));
+                  add_product(&v[0][at(t * in)], v[2].data(), in, r, low.data());
+                  add_product(low.data(), v[3].data(), r, out, more.data());
+                  for (std::int64_t o = 0; o < out; ++o) y[at(t * out + o)] += kScale * more[at(o)];
+                }
+                return y;
+              },
+          .terms = in + out + T + r * in,
+          .flops = 2.0 * static_cast<double>(T * (in * out + r * (in + out)))};
+}
+
 // Two weights on one x, one with a bias, joined.
 OpCase linears(std::int64_t T, std::int64_t in, std::int64_t out) {
   return {.name = "linears with bias",
@@ -185,13 +218,15 @@ OpCase cross_entropy(std::int64_t T, std::int64_t D, std::int64_t W) {
 
 std::vector<OpCase> linear_op_cases(OpSize size) {
   if (size == OpSize::small) {
-    return {embed(9, 7, 5),         linear(11, 13, 18),      linears(5, 9, 4),
-            linear_exact(6, 17, 5), grouped_linear(9, 7, 5), log_prob(8, 6, 21),
-            cross_entropy(9, 5, 33)};
+    return {embed(9, 7, 5),         linear(11, 13, 18),
+            linears(5, 9, 4),       adapted_linear(7, 9, 12, 3),
+            linear_exact(6, 17, 5), grouped_linear(9, 7, 5),
+            log_prob(8, 6, 21),     cross_entropy(9, 5, 33)};
   }
-  return {embed(8192, 512, 256),        linear(8192, 256, 704),         linears(8192, 256, 96),
-          linear_exact(8192, 256, 16),  grouped_linear(8192, 256, 160), log_prob(8192, 256, 512),
-          cross_entropy(8192, 256, 512)};
+  return {embed(8192, 512, 256),          linear(8192, 256, 704),
+          linears(8192, 256, 96),         linear_exact(8192, 256, 16),
+          grouped_linear(8192, 256, 160), log_prob(8192, 256, 512),
+          cross_entropy(8192, 256, 512),  adapted_linear(8192, 256, 704, 16)};
 }
 
 }  // namespace nautile::testing

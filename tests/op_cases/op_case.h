@@ -25,8 +25,8 @@ struct OpInput {
 // The inputs of one run. Parameters are F32 weights whose ParamId is their place among all inputs
 // plus one.
 struct OpArguments {
-  std::vector<Tensor> values;   // activations; parameters have no data here
-  std::vector<Weight> weights;  // parameters
+  std::vector<Tensor> values;       // activations; parameters have no data here
+  std::span<const Weight> weights;  // parameters; the OpRun's, for a tape refers to them
   const Tensor& x(std::size_t i) const { return values[i]; }
   const Weight& w(std::size_t i) const { return weights[i]; }
   Vector vector(std::size_t i) const {
@@ -84,6 +84,7 @@ class OpRun {
   const OpCase& op_;
   std::vector<Numbers> numbers_;
   std::vector<std::vector<float>> floats_;
+  std::vector<Weight> weights_;
   OpArguments arguments_;
   std::unique_ptr<ParamGradients> sums_;
 };

@@ -13,7 +13,7 @@ class Sums final : public ParamGradients {
         at[i].assign(static_cast<std::size_t>(op.inputs[i].shape.elements()), 0.0f);
     }
   }
-  float* find(ParamId param) override { return at[param - 1].data(); }
+  float* find(ParamId param, std::uint32_t) override { return at[param - 1].data(); }
 
   std::vector<std::vector<float>> at;
 };
@@ -37,7 +37,8 @@ OpRun::OpRun(const OpCase& op, std::uint64_t seed) : op_(op) {
 
 // Activations are copied: some ops use theirs up.
 Tensor OpRun::forward(Context& ctx) {
-  arguments_ = {std::vector<Tensor>(op_.inputs.size()), std::vector<Weight>(op_.inputs.size())};
+  weights_.assign(op_.inputs.size(), Weight());
+  arguments_ = {std::vector<Tensor>(op_.inputs.size()), weights_};
   for (std::size_t i = 0; i < op_.inputs.size(); ++i) {
     const OpInput& input = op_.inputs[i];
     if (input.kind == OpInput::Kind::activation) {
@@ -45,7 +46,7 @@ Tensor OpRun::forward(Context& ctx) {
       std::copy(floats_[i].begin(), floats_[i].end(), x.data);
       arguments_.values[i] = ctx.tape ? ctx.tape->name(x) : x;
     } else {
-      Weight& w = arguments_.weights[i];
+      Weight& w = weights_[i];
       w.name = input.name;
       w.shape = input.shape;
       w.data = reinterpret_cast<const std::byte*>(floats_[i].data());

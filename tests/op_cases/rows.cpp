@@ -143,6 +143,41 @@ OpCase silu_mul(std::int64_t T, std::int64_t F) {
       .flops = 6.0 * static_cast<double>(T * F)};
 }
 
+// Spans of one, of none and of many; the last number lies in none.
+OpCase span_sums(std::int64_t T) {
+  const auto bounds = std::make_shared<std::vector<std::int32_t>>(
+      std::vector<std::int32_t>{0, 1, 1, static_cast<std::int32_t>(T - 1)});
+  return {.name = "span_sums",
+          .inputs = {{"x", {T}}},
+          .run = [bounds](Context& ctx,
+                          const OpArguments& a) { return ops::span_sums(ctx, a.x(0), *bounds); },
+          .formula =
+              [bounds](const std::vector<Numbers>& in) {
+                Numbers y(bounds->size() - 1);
+                for (std::size_t s = 0; s < y.size(); ++s) {
+                  for (std::int32_t i = (*bounds)[s]; i < (*bounds)[s + 1]; ++i)
+                    y[s] += in[0][static_cast<std::size_t>(i)];
+                }
+                return y;
+              },
+          .terms = T,
+          .flops = static_cast<double>(T)};
+}
+
+OpCase log_sigmoid(std::int64_t T) {
+  return {.name = "log_sigmoid",
+          .inputs = {{"x", {T}, OpInput::Kind::activation, 3}},
+          .run = [](Context& ctx, const OpArguments& a) { return ops::log_sigmoid(ctx, a.x(0)); },
+          .formula =
+              [](const std::vector<Numbers>& in) {
+                Numbers y(in[0].size());
+                for (std::size_t i = 0; i < y.size(); ++i) y[i] = -std::log1p(std::exp(-in[0][i]));
+                return y;
+              },
+          .terms = 2,
+          .flops = 4.0 * static_cast<double>(T)};
+}
+
 // x once more beside itself: two gradients meet at one value.
 OpCase add(std::int64_t T, std::int64_t D) {
   return {.name = "add",
@@ -172,7 +207,9 @@ std::vector<OpCase> row_op_cases(OpSize size) {
           take_rows(T, D),
           round_to(T, D),
           silu_mul(T, D),
-          add(T, D)};
+          add(T, D),
+          span_sums(T),
+          log_sigmoid(T)};
 }
 
 }  // namespace nautile::testing
