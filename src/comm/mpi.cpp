@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -83,6 +84,7 @@ class MpiComm final : public Comm {
       watched_[r] = places_[r].host == mine.host && places_[r].process != mine.process &&
                     !is_gone(places_[r].process);
     }
+    share_word();
   }
 
   int rank() const override { return rank_; }
@@ -111,7 +113,10 @@ class MpiComm final : public Comm {
     wait();
   }
 
-  void finish() override { check(MPI_Finalize(), "cannot end"); }
+  void finish() override {
+    check(MPI_Win_free(&window_), "cannot end");
+    check(MPI_Finalize(), "cannot end");
+  }
 
   [[noreturn]] void fail(int code, const std::function<void()>& tell) override {
     int before = 0;  // ranks that may fail, too, and tell
@@ -119,7 +124,7 @@ class MpiComm final : public Comm {
     const Seconds courtesy = std::min(before, kMostTurns) * kTurn;
     for (const auto begin = Clock::now(); Clock::now() - begin < courtesy && !other_failed();)
       std::this_thread::sleep_for(kTurn / 10);
-    if (other_failed()) {  // which ends all; if it cannot, this one ends by itself
+    if (!take_word()) {  // the one that has it ends all; if it cannot, this one ends by itself
       std::this_thread::sleep_for(std::chrono::seconds(10));
       std::_Exit(code);
     }
@@ -191,7 +196,31 @@ class MpiComm final : public Comm {
     return !watched_[rank] || !is_gone(places_[rank].process);
   }
 
-  static bool other_failed() {
+  // A number that the ranks of one host share: 1 once one of them has the word.
+  void share_word() {
+    MPI_Comm host = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &host),
+          "ranks of one host");
+    int on_host = 0;
+    MPI_Comm_rank(host, &on_host);
+    void* own = nullptr;
+    const MPI_Aint bytes = on_host == 0 ? sizeof(int) : 0;
+    check(MPI_Win_allocate_shared(bytes, sizeof(int), MPI_INFO_NULL, host, &own, &window_),
+          "shared memory");
+    MPI_Aint size = 0;
+    int unit = 0;
+    check(MPI_Win_shared_query(window_, 0, &size, &unit, &word_), "shared memory");
+    if (on_host == 0) std::atomic_ref(*word_).store(0);
+    MPI_Barrier(host);
+    MPI_Comm_free(&host);
+  }
+
+  // Whether this rank is the one to tell: no other has failed, and of those of this host that fail
+  // at one time, one.
+  bool take_word() const { return !other_failed() && std::atomic_ref(*word_).exchange(1) == 0; }
+
+  bool other_failed() const {
+    if (std::atomic_ref(*word_).load() != 0) return true;
     int there = 0;
     MPI_Iprobe(MPI_ANY_SOURCE, kFailedTag, MPI_COMM_WORLD, &there, MPI_STATUS_IGNORE);
     return there != 0;
@@ -227,6 +256,8 @@ class MpiComm final : public Comm {
   int rank_ = 0, size_ = 1;
   std::vector<Place> places_;
   std::vector<bool> watched_;
+  MPI_Win window_ = MPI_WIN_NULL;
+  int* word_ = nullptr;  // in the window
   // Of the exchange that runs.
   std::vector<MPI_Request> requests_;
   std::vector<int> peers_;
