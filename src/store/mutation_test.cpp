@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/sanitizer.h"
 #include "store/gguf.h"
 #include "store/hf_folder.h"
 #include "store/safetensors.h"
@@ -200,7 +201,7 @@ long peak_kilobytes() {
 
 // Files of a few kilobytes: whatever they claim, the process stays small. The sanitizer keeps freed
 // memory in quarantine (256 MB), so its build gets a wider bound.
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NAUTILE_ASAN)
 constexpr long kMostGrowth = 1024 * 1024;
 #else
 constexpr long kMostGrowth = 64 * 1024;

@@ -5,8 +5,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/sanitizer.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(NAUTILE_ASAN)
 #include <sanitizer/asan_interface.h>
 #else
 #define ASAN_POISON_MEMORY_REGION(address, size) \
