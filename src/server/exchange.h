@@ -2,7 +2,6 @@
 // later.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -50,9 +49,6 @@ class HttpReply {
   // Called once, from a thread of the server, if the client goes away before the answer has ended;
   // at once if it has gone already.
   virtual void on_gone(std::function<void()> gone) = 0;
-  // Adds a number to the request's line in the log ("completion_tokens", 17), until the answer
-  // ends; the last one of a name counts.
-  virtual void note(std::string_view /*name*/, std::int64_t /*number*/) {}
   // Sends `comment` again and again, after each `seconds` in which nothing was written, while a
   // stream runs (": keep-alive\n\n"); before begin() nothing is sent.
   virtual void keep_alive(double seconds, std::string comment) = 0;

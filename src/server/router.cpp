@@ -24,14 +24,15 @@ Refusal wrong_type(std::string_view found) {
 
 }  // namespace
 
-Router::Router(std::vector<Route> routes) {
-  for (Route& route : routes) {
-    const bool star = route.path.ends_with('*');
-    const std::string path = star ? route.path.substr(0, route.path.size() - 1) : route.path;
+Router::Router(std::vector<Endpoint> endpoints) {
+  for (Endpoint& endpoint : endpoints) {
+    const bool star = endpoint.path.ends_with('*');
+    const std::string path =
+        star ? endpoint.path.substr(0, endpoint.path.size() - 1) : endpoint.path;
     Methods& methods = (star ? starred_ : exact_)[path];
-    const std::string method = route.method;
-    const bool fresh = methods.emplace(method, std::move(route)).second;
-    NAUTILE_ASSERT(fresh, "two routes for {} {}", method, path);
+    const std::string method = endpoint.method;
+    const bool fresh = methods.emplace(method, std::move(endpoint)).second;
+    NAUTILE_ASSERT(fresh, "two endpoints for {} {}", method, path);
   }
 }
 
@@ -49,14 +50,14 @@ std::string Router::allowed(std::string_view path) const {
   const Methods* found = methods(path);
   if (found == nullptr) return {};
   std::string text;
-  for (const auto& [method, route] : *found) {
+  for (const auto& [method, endpoint] : *found) {
     text += method + ", ";
     if (method == "GET" && !found->contains("HEAD")) text += "HEAD, ";
   }
   return text + "OPTIONS";
 }
 
-std::variant<const Route*, Refusal> Router::find(const HttpRequest& request) const {
+std::variant<const Endpoint*, Refusal> Router::find(const HttpRequest& request) const {
   const Methods* found = methods(request.path);
   if (found == nullptr) {
     Refusal refusal;
@@ -64,9 +65,9 @@ std::variant<const Route*, Refusal> Router::find(const HttpRequest& request) con
     refusal.message = fmt::format("there is no {}", request.path);
     return refusal;
   }
-  auto route = found->find(request.method);
-  if (route == found->end() && request.method == "HEAD") route = found->find("GET");
-  if (route == found->end()) {
+  auto it = found->find(request.method);
+  if (it == found->end() && request.method == "HEAD") it = found->find("GET");
+  if (it == found->end()) {
     Refusal refusal;
     refusal.status = 405;
     refusal.code = "method_not_allowed";
@@ -75,11 +76,11 @@ std::variant<const Route*, Refusal> Router::find(const HttpRequest& request) con
     refusal.headers = {{"Allow", allow}};
     return refusal;
   }
-  if (route->second.body == BodyType::json) {
+  if (it->second.body == BodyType::json) {
     const std::string_view type = media_type(request.header("content-type"));
     if (!same_header(type, "application/json")) return wrong_type(type);
   }
-  return &route->second;
+  return &it->second;
 }
 
 }  // namespace nautile::server
