@@ -47,6 +47,7 @@ void add_help(CLI::App& root, Program& program);
 void add_inspect(CLI::App& root, Program& program);
 void add_man(CLI::App& root, Program& program);
 void add_report(CLI::App& root, Program& program);
+void add_serve(CLI::App& root, Program& program);
 void add_sft(CLI::App& root, Program& program);
 void add_merge(CLI::App& root, Program& program);
 void add_run(CLI::App& root, Program& program);

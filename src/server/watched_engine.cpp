@@ -1,7 +1,6 @@
 #include "server/watched_engine.h"
 
 #include <chrono>
-#include <vector>
 
 namespace nautile::server {
 namespace {
@@ -27,6 +26,7 @@ struct WatchedEngine::Watch {
   engine::EventSink sink;
   Clock::time_point begun = Clock::now();
   bool first_seen = false;
+  bool only_end_ids = false;            // all stop ids of the request are the model's
   std::vector<Clock::time_point> last;  // of each choice: when it last said something
 
   std::mutex mutex;  // one event at a time; of what follows
@@ -34,8 +34,12 @@ struct WatchedEngine::Watch {
   engine::RequestId id = 0;
 };
 
-WatchedEngine::WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model)
-    : inner_(inner), metrics_(metrics), labels_({{"model", std::move(model)}}) {}
+WatchedEngine::WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model,
+                             std::vector<TokenId> end_ids)
+    : inner_(inner),
+      metrics_(metrics),
+      labels_({{"model", std::move(model)}}),
+      end_ids_(std::move(end_ids)) {}
 
 void WatchedEngine::pass(Watch& watch, const Event& event) {
   const std::lock_guard lock(watch.mutex);
@@ -56,6 +60,11 @@ void WatchedEngine::pass(Watch& watch, const Event& event) {
                        seconds(now - last));
     }
     last = now;
+  } else if (event.finish == engine::Finish::stop && event.stop.empty() && watch.only_end_ids) {
+    Event ended = event;
+    ended.finish = engine::Finish::end;
+    watch.sink(ended);
+    return;
   }
   watch.sink(event);
 }
@@ -64,6 +73,10 @@ engine::Admission WatchedEngine::submit(engine::Request request, engine::EventSi
   const auto watch = std::make_shared<Watch>();
   watch->owner = this;
   watch->sink = std::move(sink);
+  if (request.end_token == engine::EndToken::ends) {
+    watch->only_end_ids = request.stop_ids.empty();
+    request.stop_ids.insert(request.stop_ids.end(), end_ids_.begin(), end_ids_.end());
+  }
   watch->last.resize(static_cast<std::size_t>(request.choices));
   {
     const std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "server/metrics.h"
@@ -15,8 +16,10 @@ namespace nautile::server {
 // two pieces of a choice, and in the queue. Safe for concurrent use.
 class WatchedEngine : public engine::Engine {
  public:
-  // Both outlive it, and it outlives the requests of `inner`.
-  WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model);
+  // `end_ids`: tokens that end an answer besides the tokenizer's own, as the checkpoint says.
+  // Engine and metrics outlive it, and it outlives the requests of `inner`.
+  WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model,
+                std::vector<TokenId> end_ids);
 
   engine::Admission submit(engine::Request request, engine::EventSink sink) override;
   void cancel(engine::RequestId id) override { inner_.cancel(id); }
@@ -34,6 +37,7 @@ class WatchedEngine : public engine::Engine {
   engine::Engine& inner_;
   Metrics& metrics_;
   const Labels labels_;
+  const std::vector<TokenId> end_ids_;
   std::mutex mutex_;  // of what follows
   std::map<std::uint64_t, std::weak_ptr<Watch>> watches_;
   std::uint64_t next_ = 0;
