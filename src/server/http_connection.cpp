@@ -59,6 +59,7 @@ Connection::Connection(std::unique_ptr<Stream> stream, std::shared_ptr<Shared> s
 Connection::~Connection() {
   const std::lock_guard lock(shared_->mutex);
   shared_->connections.erase(this);
+  if (shared_->connections.empty()) shared_->idle.notify_all();
 }
 
 void Connection::start() {
@@ -77,6 +78,23 @@ void Connection::start() {
 
 void Connection::close_soon() {
   asio::post(stream_->executor(), [self = shared_from_this()] { self->close(); });
+}
+
+void Connection::finish_soon() {
+  asio::post(stream_->executor(), [self = shared_from_this()] {
+    if (self->phase_ == Phase::closed) return;
+    if (self->phase_ == Phase::answering || !self->writing()) {
+      self->close();
+    } else {
+      self->phase_ = Phase::waiting;  // not lingering: nobody waits for the other side any more
+      self->close_after_ = true;
+    }
+  });
+}
+
+bool Connection::writing() {
+  const std::lock_guard lock(out_mutex_);
+  return flushing_;
 }
 
 bool Connection::push(std::string_view bytes, Bound bound) {
@@ -145,7 +163,7 @@ void Connection::on_read(const error_code& error, std::size_t bytes) {
     client_left(error);
     return;
   }
-  if (phase_ != Phase::lingering) {
+  if (phase_ != Phase::lingering && !close_after_) {
     input_.append(buffer_.data(), bytes);
     advance();
   }
@@ -377,13 +395,8 @@ void Connection::on_flushed() {
 // The other side has ended the connection, or it broke.
 void Connection::client_left(const error_code& error) {
   const bool answering = phase_ == Phase::answering && !reply_.expired();
-  bool pending = false;
-  {
-    const std::lock_guard lock(out_mutex_);
-    pending = flushing_;
-  }
   // One that only ends its own side may still wait for what was answered before.
-  if (error == asio::error::eof && pending && !answering && phase_ != Phase::lingering) {
+  if (error == asio::error::eof && writing() && !answering && phase_ != Phase::lingering) {
     if (phase_ == Phase::answering) return;  // `answered` is on its way; its write will find out
     close_after_ = true;
     return;
@@ -398,12 +411,7 @@ void Connection::linger() {
   deadline_ = Clock::time_point::max();
   input_.clear();
   close_after_ = true;
-  bool pending = false;
-  {
-    const std::lock_guard lock(out_mutex_);
-    pending = flushing_;
-  }
-  if (!pending) on_flushed();
+  if (!writing()) on_flushed();
   read_more();
 }
 

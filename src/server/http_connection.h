@@ -41,8 +41,8 @@ struct Shared {
   boost::asio::io_context io;
   std::atomic<bool> draining{false};
 
-  std::mutex mutex;  // of what follows
-  std::condition_variable idle;
+  std::mutex mutex;              // of what follows
+  std::condition_variable idle;  // `answering` is 0, or `connections` empty
   std::set<Connection*> connections;
   std::int64_t answering = 0;
 };
@@ -78,6 +78,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Each of these may be called from any thread.
   void start();
   void close_soon();
+  // Closes when all is written that was answered; cuts off what has not been answered to its end.
+  void finish_soon();
   enum class Bound : std::uint8_t { none, unread };  // unread: within Limits::unread_bytes
   // False if the client is gone or the bound is exceeded, which ends the connection.
   bool push(std::string_view bytes, Bound bound);
@@ -100,6 +102,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void call_handler(const HttpRequest& request, std::shared_ptr<Reply> reply);
   void refuse(const Refusal& refusal);
   void finish(int status);
+  bool writing();
   void flush();
   void on_written(const boost::system::error_code& error, std::size_t bytes);
   void on_flushed();

@@ -20,6 +20,8 @@ using boost::system::error_code;
 
 // After accept() failed, as it does without free descriptors.
 constexpr std::chrono::milliseconds kAcceptPause{100};
+// What was answered may take so long to be written when the server stops.
+constexpr std::chrono::seconds kLastBytes{1};
 
 tcp::endpoint resolve(asio::io_context& io, const std::string& host, std::uint16_t port) {
   error_code error;
@@ -33,7 +35,8 @@ tcp::endpoint resolve(asio::io_context& io, const std::string& host, std::uint16
 
 std::string address_text(const tcp::endpoint& endpoint) {
   const std::string address = endpoint.address().to_string();
-  return fmt::format(endpoint.address().is_v6() ? "[{}]:{}" : "{}:{}", address, endpoint.port());
+  return endpoint.address().is_v6() ? fmt::format("[{}]:{}", address, endpoint.port())
+                                    : fmt::format("{}:{}", address, endpoint.port());
 }
 
 }  // namespace
@@ -76,7 +79,8 @@ void HttpServer::Impl::listen(const ServerOptions& options) {
     if (error) {
       throw make_error(ErrorKind::failure, "cannot listen at {}: {} ({})", address_text(endpoint),
                        error.message(), doing)
-          .hint(error == asio::error::address_in_use
+          .hint("{}",
+                error == asio::error::address_in_use
                     ? "another program listens there; --port chooses another, 0 any that is free"
                     : "--host and --port say where");
     }
@@ -187,6 +191,12 @@ void HttpServer::stop() {
   std::promise<void> closed;
   asio::post(impl_->strand, [&] { closed.set_value(); });
   closed.get_future().wait();
+  for (const auto& connection : impl_->connections()) connection->finish_soon();
+  {
+    Shared& shared = *impl_->shared;
+    std::unique_lock lock(shared.mutex);
+    shared.idle.wait_for(lock, kLastBytes, [&] { return shared.connections.empty(); });
+  }
   for (const auto& connection : impl_->connections()) connection->close_soon();
   impl_->work.reset();
   for (std::thread& thread : impl_->threads) thread.join();

@@ -22,7 +22,7 @@ struct Endpoint {
   std::string method;  // "GET" (HEAD is answered by it, too), "POST", …
   // "/v1/models", or "/v1/models/*": all that begins with what stands before the star and goes on.
   std::string path;
-  Handler handler;
+  Handler handler = nullptr;
   Access access = Access::key;
   BodyType body = BodyType::any;
   // Who writes the line in the log of a request that the handler was given: the server, or whoever
