@@ -56,12 +56,6 @@ engine::Request request_of(const EchoModel& model, std::string_view text) {
   return request;
 }
 
-EchoOptions saying(std::string text) {
-  EchoOptions options;
-  options.answer = [text](const engine::Request&, int) { return text; };
-  return options;
-}
-
 TEST(EchoEngine, RepeatsItsPromptAndCounts) {
   EchoModel model;
   Told told;

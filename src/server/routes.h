@@ -13,7 +13,8 @@
 namespace nautile::server {
 
 // Whose habits the OpenAI endpoints have. deepseek: 422 for parameters out of range, blank lines
-// before a JSON that is waited for, its rules for reasoning_content, `thinking` as a default.
+// before a JSON that is waited for, usage in the last chunk of a stream, its rules for
+// reasoning_content.
 enum class Dialect : std::uint8_t { openai, deepseek };
 
 // Most of what one request may hold; more is a 400 that names the field. The server's own limits
@@ -70,15 +71,15 @@ struct Route {
 // or an engine's thread. Safe for concurrent use.
 class Api {
  public:
-  // `models` and `meter` must outlive it, and it must outlive what its handlers have begun.
+  // `models` and `meter` must outlive it and what its handlers have begun.
   Api(Models& models, ApiOptions options, Meter& meter);
-  // Ends the workers; what waits for one is answered with 503.
+  // Ends the workers; what waits for one is let go unanswered (a 500, by HttpReply's promise).
   ~Api();
 
   // OpenAI's, Anthropic's and Ollama's endpoints, the former also without "/v1" and below "/beta",
   // and GET /openapi.json. Two routes never match one path.
   const std::vector<Route>& routes() const;
-  // Cancels what runs and waits until it has been told so: call before engines or replies end.
+  // Asks engines to end what runs; its answers end with an error.
   void cancel_all();
 
  private:

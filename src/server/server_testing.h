@@ -13,6 +13,7 @@
 #include "server/echo_engine.h"
 #include "server/exchange.h"
 #include "server/models.h"
+#include "server/routes.h"
 #include "text/chat_format.h"
 #include "text/grammar.h"
 #include "text/tokenizer_testing.h"
@@ -177,5 +178,94 @@ class RecordingReply : public HttpReply {
   std::function<void()> on_gone_;
   std::pair<double, std::string> keep_alive_;
 };
+
+// Remembers the records.
+class RecordingMeter : public Meter {
+ public:
+  void ended(const RequestRecord& record) override {
+    const std::lock_guard lock(mutex_);
+    records_.push_back(record);
+  }
+  std::vector<RequestRecord> records() const {
+    const std::lock_guard lock(mutex_);
+    return records_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<RequestRecord> records_;
+};
+
+inline EchoOptions saying(std::string text) {
+  EchoOptions options;
+  options.answer = [text = std::move(text)](const engine::Request&, int) { return text; };
+  return options;
+}
+
+// An Api over one EchoModel, asked without sockets.
+struct TestApi {
+  explicit TestApi(EchoOptions options = {}, const char* chat_template = kTestTemplate,
+                   ApiOptions api_options = {})
+      : model(std::move(options), chat_template),
+        models({model.served}),
+        api(models, api_options, meter) {}
+
+  // The reply of a route; 404 by an assertion. Does not wait.
+  std::shared_ptr<RecordingReply> begin(const std::string& method, const std::string& path,
+                                        std::string body, Headers headers = {}) {
+    HttpRequest request;
+    request.method = method;
+    request.path = path;
+    request.body = std::move(body);
+    request.headers = std::move(headers);
+    request.id = "req-test";
+    auto reply = std::make_shared<RecordingReply>();
+    for (const Route& route : api.routes()) {
+      const bool below = route.path.ends_with('*') &&
+                         path.starts_with(route.path.substr(0, route.path.size() - 1)) &&
+                         path.size() >= route.path.size();
+      if (route.method != method || (route.path != path && !below)) continue;
+      route.handler(request, reply);
+      return reply;
+    }
+    NAUTILE_ASSERT(false, "no route for {} {}", method, path);
+  }
+  std::shared_ptr<RecordingReply> post(const std::string& path, const std::string& body) {
+    auto reply = begin("POST", path, body);
+    reply->wait();
+    return reply;
+  }
+  std::shared_ptr<RecordingReply> post(const std::string& path,
+                                       const nlohmann::ordered_json& body) {
+    return post(path, body.dump());
+  }
+  std::shared_ptr<RecordingReply> get(const std::string& path) {
+    auto reply = begin("GET", path, "");
+    reply->wait();
+    return reply;
+  }
+
+  RecordingMeter meter;  // outlives the engine's thread
+  EchoModel model;
+  FixedModels models;
+  Api api;
+};
+
+// The data of each event of a stream; "[DONE]" as that string.
+inline std::vector<nlohmann::ordered_json> stream_events(const std::string& body) {
+  std::vector<nlohmann::ordered_json> events;
+  std::size_t at = 0;
+  while (at < body.size()) {
+    const std::size_t end = std::min(body.find("\n\n", at), body.size());
+    const std::string block = body.substr(at, end - at);
+    at = end + 2;
+    const std::size_t data = block.find("data: ");
+    if (data == std::string::npos) continue;
+    const std::string text = block.substr(data + 6);
+    events.push_back(text == "[DONE]" ? nlohmann::ordered_json(text)
+                                      : nlohmann::ordered_json::parse(text));
+  }
+  return events;
+}
 
 }  // namespace nautile::server
