@@ -175,6 +175,9 @@ function toggleList() {
 }
 narrow.addEventListener('change', () => showList(!narrow.matches && recall('list', true)));
 for (const id of ['sidebar-open', 'sidebar-close', 'scrim']) byId(id).addEventListener('click', toggleList);
+byId('list').addEventListener('click', event => {
+  if (event.target.closest('a')) closeDrawer();
+});
 
 // --- the rest of the buttons ---
 

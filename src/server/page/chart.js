@@ -10,18 +10,20 @@ const svg = (tag, attributes) => {
   return element;
 };
 
-// The next of 1, 2, 5 times a power of ten.
-function roundUp(value) {
-  const power = 10 ** Math.floor(Math.log10(value));
+// The next of 1, 2, 5 times a power of ten; of bytes, in the unit they are told in.
+function roundUp(value, base) {
+  const unit = base === 1024 ? 1024 ** Math.floor(Math.log(value) / Math.log(1024)) : 1;
+  const power = unit * 10 ** Math.floor(Math.log10(value / unit));
   return [1, 2, 5, 10].find(step => step * power >= value) * power;
 }
 
 export class Chart {
   samples = [];
 
-  // `series`: names of the lines; `format` of a value; `top`: a fixed upper end, or none.
-  constructor(title, series, format, top = 0) {
-    Object.assign(this, {title, series, format, top});
+  // `series`: names of the lines; `format` of a value; `top`: a fixed upper end, or none;
+  // `base` 1024 for bytes.
+  constructor(title, series, format, {top = 0, base = 10} = {}) {
+    Object.assign(this, {title, series, format, top, base});
     this.lines = series.map((_, index) => svg('path', {class: `line line-${index}`, 'vector-effect': 'non-scaling-stroke'}));
     this.fill = svg('path', {class: 'fill'});
     this.cursor = svg('path', {class: 'cursor', 'vector-effect': 'non-scaling-stroke'});
@@ -50,7 +52,7 @@ export class Chart {
 
   #draw() {
     const most = Math.max(...this.samples.flat().filter(Number.isFinite), 0);
-    const top = this.top || roundUp(Math.max(most, 1) * 1.05);
+    const top = this.top || roundUp(Math.max(most, 1) * 1.05, this.base);
     const offset = length - this.samples.length;
     const place = (value, index) => `${offset + index} ${(39.5 - 39 * Math.min(1, value / top)).toFixed(2)}`;
     this.lines.forEach((line, which) => {

@@ -24,9 +24,9 @@ export class Dashboard {
     this.askKey = askKey;
     this.throughput = new Chart('Tokens per second', ['answers', 'prompts'], perSecond);
     this.requests = new Chart('Requests', ['running', 'waiting'], number);
-    this.hits = new Chart('Prompt tokens from the cache', ['of the last prompts', 'since the start'], percent, 100);
-    this.pages = new Chart('Cache pages', ['held', 'kept for reuse'], percent, 100);
-    this.memory = new Chart('Memory', ['resident'], bytes);
+    this.hits = new Chart('Prompt tokens from the cache', ['of the last prompts', 'since the start'], percent, {top: 100});
+    this.pages = new Chart('Cache pages', ['held', 'kept for reuse'], percent, {top: 100});
+    this.memory = new Chart('Memory', ['resident'], bytes, {base: 1024});
     this.state = h('p', {class: 'lead', role: 'status'}, 'Asking the server…');
     this.totals = Object.fromEntries(Object.keys(totals).map(key => [key, h('dd', {}, '–')]));
     byId('dashboard').append(h('div', {class: 'board'}, h('h1', {}, 'Dashboard'), this.state,

@@ -38,7 +38,7 @@ function fieldInput(field, value) {
       h('option', {value: key, selected: key === value}, label)));
   }
   if (field.kind === 'text') return h('textarea', {...common, rows: field.name === 'system' ? 4 : 2, value, spellcheck: !field.code, class: field.code ? 'mono' : ''});
-  return h('input', {...common, type: 'text', inputMode: 'decimal', value, placeholder: 'as the model has it', autocomplete: 'off'});
+  return h('input', {...common, type: 'text', inputMode: 'decimal', value, placeholder: 'auto', autocomplete: 'off'});
 }
 
 // Lets the reader change `settings` in place: what is right is taken at once, what is not is said

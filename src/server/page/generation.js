@@ -39,7 +39,13 @@ export class Generation {
   }
   tryNow() { this.#wake(); }
   // Tokens a second so far, 0 while unknown.
-  get rate() { return this.tokens > 1 && this.last > this.begun ? (this.tokens - 1) * 1000 / (this.last - this.begun) : 0; }
+  get rate() { return this.#rateOf(this.tokens); }
+
+  // What came in one burst has no speed.
+  #rateOf(tokens) {
+    const time = (this.last - this.begun) / 1000;
+    return tokens > 1 && time > 0.05 ? (tokens - 1) / time : 0;
+  }
 
   // Resolves when the answer has ended, one way or another; never rejects.
   async run(body) {
@@ -96,8 +102,7 @@ export class Generation {
       if (chunk.model) this.node.model = chunk.model;
       if (chunk.usage) {
         this.node.usage = usageOf(chunk.usage);
-        const tokens = this.node.usage.completion;
-        if (tokens > 1 && this.last > this.begun) this.node.rate = (tokens - 1) * 1000 / (this.last - this.begun);
+        this.node.rate = this.#rateOf(this.node.usage.completion);
       }
       this.changed();
     }

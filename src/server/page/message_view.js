@@ -134,7 +134,7 @@ export class MessageView {
         !busy && node.role === 'assistant' && iconButton('again', 'Answer again', () => this.acts.regenerate(node)),
         this.counter].filter(Boolean));
     }
-    this.counter.textContent = this.#counts(generation);
+    this.counter.replaceChildren(...this.#counts(generation).map((text, index) => h('span', {}, index ? ` · ${text}` : text)));
     if (node.usage) {
       this.counter.title = `Prompt ${number(node.usage.prompt)} tokens, of them ${number(node.usage.cached)} from the cache`;
     }
@@ -142,12 +142,12 @@ export class MessageView {
 
   #counts(generation) {
     const {usage, rate, first} = this.node;
-    if (this.node.role === 'user') return '';
+    if (this.node.role === 'user') return [];
     const speed = value => `${value < 100 ? value.toFixed(1) : Math.round(value)} tokens/s`;
-    if (generation) return generation.rate ? `${generation.tokens} tokens · ${speed(generation.rate)}` : '';
-    if (!usage) return '';
+    if (generation) return generation.rate ? [`${number(generation.tokens)} tokens`, speed(generation.rate)] : [];
+    if (!usage) return [];
     return [`${number(usage.completion)} tokens`, rate && speed(rate), usage.cached && `${number(usage.cached)} of ${number(usage.prompt)} cached`,
-      first !== undefined && `first after ${first.toFixed(2)} s`].filter(Boolean).join(' · ');
+      first !== undefined && `first after ${first.toFixed(2)} s`].filter(Boolean);
   }
 
   // Turns the message into a field. What is saved becomes a version of its own.

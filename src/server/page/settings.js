@@ -4,8 +4,8 @@
 const number = (name, label, hint, min, max, step) => ({name, label, hint, kind: 'number', min, max, step});
 export const fields = [
   {name: 'system', label: 'System prompt', kind: 'text', hint: 'Said to the model before everything else.'},
-  {name: 'thinking', label: 'Reasoning', kind: 'choice', options: {'': 'As the model does', enabled: 'On', disabled: 'Off'}},
-  {name: 'effort', label: 'Effort', kind: 'choice', options: {'': 'As the model does', low: 'Low', high: 'High', max: 'Max'}},
+  {name: 'thinking', label: 'Reasoning', kind: 'choice', options: {'': 'Auto', enabled: 'On', disabled: 'Off'}},
+  {name: 'effort', label: 'Effort', kind: 'choice', options: {'': 'Auto', low: 'Low', high: 'High', max: 'Max'}},
   number('temperature', 'Temperature', '0 takes the likeliest word; more is more varied', 0, 2, 0.1),
   number('top_p', 'Top p', 'Likeliest words that make up this share', 0.01, 1, 0.01),
   number('top_k', 'Top k', 'At most so many words; 0 is all', 0, 100000, 1),

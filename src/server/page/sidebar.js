@@ -65,7 +65,7 @@ export class Sidebar {
   }
 
   #show(heads, searching) {
-    const focused = document.activeElement?.closest?.('.entry')?.querySelector('a').dataset.id;
+    const focused = document.activeElement?.closest?.('.entry')?.querySelector('a')?.dataset.id;
     const groups = new Map();
     for (const head of heads) {
       const age = searching ? 'Found' : ageOf(head.updated);
