@@ -423,6 +423,7 @@ def survives_pathological_text(run):
         cases = {"quotes": "> " * 5000 + "x", "lists": "".join("  " * n + "- x\n" for n in range(200)), "dollars": "$a " * 20000, "brackets": "[" * 20000,
                  "stars": "*a **b " * 8000, "ticks": "`" * 20001, "parens": "\\(" * 8000, "tags": "<b>" * 8000, "pipes": "|a" * 500 + "\n" + "|-" * 500 + "\n" + "|b" * 500,
                  "long word": "x" * 300000, "formula": "$$" + "{" * 1500 + "$$", "entities": "&#x110000;&#0;&nope;&amp;lt;" * 500}
+        slow = []
         for name, text in cases.items():
             spent = it.page.evaluate(
                 """async text => {
@@ -432,7 +433,9 @@ def survives_pathological_text(run):
                   showMarkdown(target, text);
                   return performance.now() - begin;
                 }""", text)
-            assert spent < 3000, f"{name}: {spent:.0f} ms"
+            if spent > 3000:
+                slow.append(f"{name}: {spent:.0f} ms")
+        assert not slow, slow
 
 
 @check()
@@ -461,7 +464,7 @@ def does_without_libraries_and_storage(run):
     STATE.vendor = False
     try:
         with run.window(storage=False) as it:
-            expect(it.page.locator("#notice")).to_contain_text("conversations last until the tab is closed")
+            expect(it.page.locator("#privacy")).to_contain_text("conversations last until the tab is closed")
             it.send("markdown")
             expect(it.answer().locator(".prose")).to_contain_text("## A small tour")
             expect(it.page.locator("#list a")).to_have_count(1)

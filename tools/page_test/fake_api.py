@@ -208,7 +208,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.say(request, " ".join(f"word{n}" for n in range(2000)), pause=0.02)
         elif scene == "drop":
             self.say(request, "This will not")
-            self.wfile.flush()
+            time.sleep(0.3)
             self.connection.shutdown(2)
             return
         elif scene == "error":

@@ -243,7 +243,7 @@ addEventListener('pagehide', () => {
 
 showTheme(document.documentElement.dataset.theme);
 showList(!narrow.matches && recall('list', true));
-if (!store.lasting) notice('This browser does not let the page store anything: conversations last until the tab is closed.');
+if (!store.lasting) byId('privacy').textContent = 'This browser lets the page store nothing: conversations last until the tab is closed.';
 await ready;
 await Promise.all([sidebar.refresh(), route()]);
 await loadModels();

@@ -29,10 +29,22 @@ function mathExtension(level) {
   };
 }
 
-let lexer = null;  // marked, once it has come
+// Some texts cost the lexer more than their length: it gives up when its time is over.
+const patience = 400;  // milliseconds
+let deadline = 0;
+function watchTime() {
+  if (performance.now() > deadline) throw new Error('out of time');
+  return false;  // as marked does it
+}
+
+let lexer = null;  // marked's, once it has come
 // Resolves when text can be shown as more than text, or cannot for good.
 export const ready = vendor.marked().then(marked => {
-  marked?.use({extensions: [mathExtension('block'), mathExtension('inline')]});
+  const steps = ['list', 'paragraph', 'blockquote', 'emStrong', 'link', 'reflink', 'codespan', 'inlineText'];
+  marked?.use({
+    extensions: [mathExtension('block'), mathExtension('inline')],
+    tokenizer: Object.fromEntries(steps.map(step => [step, watchTime])),
+  });
   lexer = marked?.lexer ?? null;
 });
 
@@ -64,7 +76,12 @@ function image({href, text, title}) {
 function formula({text, display}) {
   const element = h('span', {class: display ? 'math display' : 'math'}, text);
   vendor.katex().then(library => {
-    library?.render(text, element, {displayMode: display, throwOnError: false, trust: false, maxSize: 20, maxExpand: 200});
+    try {
+      library?.render(text, element, {displayMode: display, trust: false, maxSize: 20, maxExpand: 200});
+    } catch (error) {
+      element.textContent = text;  // no TeX, or not whole yet: as it was written
+      element.title = error.message;
+    }
   });
   return element;
 }
@@ -173,14 +190,18 @@ export function codeBlock(text, language) {
     h('pre', {tabIndex: 0, role: 'region', 'aria-label': `Code, ${language || 'text'}`}, code));
 }
 
-const shown = new WeakMap();  // element -> [{raw, element}], its blocks
+const shown = new WeakMap();    // element -> [{raw, element}], its blocks
+const tooHard = new WeakMap();  // element -> length of a text that the lexer gave up on
 
 // Shows `text` in `target`. Blocks that are as they were stay, so a growing text costs its last one.
 export function showMarkdown(target, text) {
   let tokens = null;
   try {
-    tokens = lexer?.(text);
-  } catch { /* nested beyond what the lexer can take */ }
+    deadline = performance.now() + patience;
+    if (!(text.length >= tooHard.get(target))) tokens = lexer?.(text);
+  } catch {
+    tooHard.set(target, text.length);  // or nested beyond what it can take
+  }
   if (!tokens) {
     shown.delete(target);
     target.classList.add('plain');

@@ -2,14 +2,15 @@
 
 // Yields {event, data} of each event. Comments (": keep-alive") yield nothing but call `onComment`.
 export async function* readEvents(stream, onComment = () => {}) {
-  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
   let rest = '';
   let data = [], event = '';
   try {
     for (;;) {
       const {value, done} = await reader.read();
       if (done) return;
-      rest += value;
+      rest += decoder.decode(value, {stream: true});
       // A lone CR at the end may be half of a CRLF.
       const lines = rest.split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop();
