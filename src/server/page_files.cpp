@@ -4,13 +4,13 @@
 
 namespace nautile::server {
 
-// `trusted-types`: the page has two places where text becomes markup or an address of a script,
-// the sanitizer's and vendor.js's.
+// `trusted-types`: in one place of the page text becomes an address of a script, vendor.js; in none
+// does it become markup.
 const std::string_view kContentSecurityPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; "
-    "trusted-types dompurify nautile";
+    "trusted-types nautile";
 
 const PageFile* find_page_file(std::string_view path) {
   const auto files = page_files();
