@@ -12,11 +12,11 @@ namespace nautile::engine {
 
 // A cache of prefixes on disk; a folder may be shared by engines, processes and models.
 struct PageDiskOptions {
-  std::string folder;       // empty: none. Made if it is not there, for its owner alone
+  std::string folder = {};  // empty: none. Made if it is not there, for its owner alone
   std::uint64_t bytes = 0;  // that its files may take; what was used least recently goes first
   // Names what a row's numbers depend on besides its tokens: weights, adapter, table of kernels,
   // compute class, program. The engine adds the cache's format.
-  std::string fingerprint;
+  std::string fingerprint = {};
 };
 
 struct BatchEngineOptions {
@@ -28,7 +28,7 @@ struct BatchEngineOptions {
   std::int64_t prefill_beside_decode = 128;
   std::int64_t most_running = 256;  // choices that hold pages, at most row_budget
   std::int64_t queue = 256;         // choices that may wait besides
-  PageDiskOptions disk;
+  PageDiskOptions disk = {};
 };
 
 // Bytes that an engine of these options comes to; kv is what `kv_tokens` take when all are in use.
