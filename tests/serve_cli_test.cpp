@@ -207,7 +207,7 @@ TEST_F(ServeCli, RefusesToStart) {
       error_of({"--port", "0", "-m", "a=models/think-small", "-m", "a=models/think-small"}, 2),
       "two models are called 'a'");
   EXPECT_SAYS(error_of({"--max-memory", "much", kModel}, 2), "--max-memory");
-  EXPECT_SAYS(error_of({"--port", "0", "--max-memory", "1MB", kModel}, 1), "memory");
+  EXPECT_SAYS(error_of({"--port", "0", "--max-memory", "1MB", kModel}, 4), "memory");
 }
 
 TEST_F(ServeCli, DrainsWhatRuns) {
