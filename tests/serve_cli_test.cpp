@@ -112,16 +112,22 @@ class ServeCli : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   static std::string chat(int tokens, bool stream, const std::string& fields = "") {
-    const std::string body = json{
-        {"messages", {{{"role", "user"}, {"content", "Make 11 from 17 15 9."}}}},
-        {"max_tokens", tokens},
-        {"temperature", 0},
-        {"ignore_eos", true},
-        {"stream", stream}}.dump();
+    json body;
+    body["messages"] = json::array();
+    body["messages"].push_back({{"role", "user"}, {"content", "Make 11 from 17 15 9."}});
+    body["max_tokens"] = tokens;
+    body["temperature"] = 0;
+    body["ignore_eos"] = true;
+    body["stream"] = stream;
+    return post("/v1/chat/completions", body, fields);
+  }
+  static std::string post(const std::string& path, const json& value,
+                          const std::string& fields = "") {
+    const std::string body = value.dump();
     return fmt::format(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
-        "application/json\r\n{}Content-Length: {}\r\n\r\n{}",
-        fields, body.size(), body);
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}"
+        "Content-Length: {}\r\n\r\n{}",
+        path, fields, body.size(), body);
   }
 
   fs::path folder_;
@@ -276,11 +282,7 @@ TEST_F(ServeCli, SeveralModels) {
                             "-m", "two=models/think-small"});
   Client client(program.port(), kPatience);
   const auto ask = [&](const std::string& model) {
-    const std::string body = json{{"model", model}, {"prompt", "1"}, {"max_tokens", 1}}.dump();
-    client.send(fmt::format(
-        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        "Content-Length: {}\r\n\r\n{}",
-        body.size(), body));
+    client.send(post("/v1/completions", {{"model", model}, {"prompt", "1"}, {"max_tokens", 1}}));
     return client.response();
   };
   EXPECT_EQ(ask("one").status, 200);
