@@ -7,12 +7,17 @@
 # To build and run the program; pip fetches the default model.
 PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev libcli11-dev
   libpcre2-dev libutf8proc-dev libedit-dev libxxhash-dev libssl-dev
-  libtomlplusplus-dev libzstd-dev libboost1.81-dev libsqlite3-dev ca-certificates python3-pip'
+  libtomlplusplus-dev libzstd-dev libboost1.81-dev libsqlite3-dev ca-certificates python3-pip
+  libjs-marked libjs-highlight.js libjs-katex'
 # Besides, for `./nautile test`, `./nautile bench` and `./nautile check-long`.  Open MPI is for training in several
 # processes: without it the program is built, too.
 PACKAGES_TEST='libgtest-dev libgmock-dev libopenmpi-dev openmpi-bin'
 PACKAGES_BENCH='libbenchmark-dev'
 PACKAGES_CHECK_LONG='git python3-venv'
+# For the long check of the browser page.
+PACKAGES_PAGE='chromium python3-venv'
+# For the long check of replicas behind a proxy.
+PACKAGES_PROXY='nginx-light haproxy python3'
 # For the long check in a bare Debian root.
 PACKAGES_BARE='debootstrap git'
 # For the long check with the other compiler.
