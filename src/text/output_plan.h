@@ -36,6 +36,7 @@ struct OutputRules {
     named,      // calls of `tool`
   } choice = Choice::automatic;
   std::string tool;
+  // llama3 is held to one in any case: its template writes no more.
   enum class Calls : std::uint8_t { one, parallel } calls = Calls::parallel;
   std::optional<GrammarSpec> answer;  // what an answer without calls fits; none: it is free
 };

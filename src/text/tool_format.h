@@ -62,7 +62,9 @@ bool marks_by_special_token(const ToolFormat& format, const Tokenizer& tokenizer
 
 // What a chat format writes by itself of a conversation with tools; found by rendering a small one.
 struct ToolWords {
-  bool definitions = false, calls = false, results = false;
+  bool definitions = false;
+  bool calls = false, calls_after_content = false;  // of messages without and with content
+  bool results = false;
 };
 ToolWords tool_words(const ChatFormat& format);
 // The conversation with what the chat format has no words for put into messages: definitions and
