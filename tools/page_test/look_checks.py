@@ -58,7 +58,14 @@ def can_be_used_by_keyboard_alone(run):
         keys.press("Control+Enter")
         it.settle()
         expect(it.answer().locator(".prose")).to_have_text("You said: edited by keys")
-        # Shortcuts.
+
+
+@check()
+def has_shortcuts(run):
+    with run.window() as it:
+        keys = it.page.keyboard
+        it.send("one")
+        it.send("two")
         keys.press("Control+Shift+O")
         expect(it.page.locator(".message")).to_have_count(0)
         assert it.focused() == "Message"
