@@ -52,6 +52,12 @@ def shows_text_as_it_comes(run):
         kept = it.answer().locator(".prose").inner_text()
         it.page.wait_for_timeout(200)
         assert kept == it.answer().locator(".prose").inner_text()
+        # It goes on from there when told to.
+        it.answer().get_by_role("button", name="Go on").click()
+        expect(it.answer().locator(".prose")).to_contain_text(f"{kept}You said: {kept}")
+        it.settle()
+        sent = STATE.requests[-1]["messages"]
+        assert len(sent) == 2 and sent[1] == {"role": "assistant", "content": kept, "prefix": True}, sent
         # Escape stops, too.
         it.send("slow", wait=False)
         expect(it.answer()).to_contain_text("word3")

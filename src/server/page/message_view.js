@@ -21,7 +21,7 @@ function pretty(text) {
 }
 
 export class MessageView {
-  // `acts`: regenerate(node), edit(node, text), switchVersion(node, step), stop().
+  // `acts`: regenerate(node), proceed(node), edit(node, text), switchVersion(node, step).
   constructor(conversation, node, acts) {
     Object.assign(this, {conversation, node, acts});
     this.body = h('div', {class: node.role === 'assistant' ? 'prose' : 'prose plain'});
@@ -103,11 +103,11 @@ export class MessageView {
       if (this.statusKind === 'retrying') return void (this.status.firstChild.textContent = parts[0].textContent);
     } else if (generation && ['waiting', 'queued'].includes(generation.state)) {
       parts = [h('p', {class: 'pulse'}, generation.state === 'queued' ? 'Waiting in the queue' : 'Waiting for the model')];
-    } else if (!generation && node.error) {
-      parts = [h('p', {class: 'warn', role: 'alert'}, node.error),
-        h('button', {type: 'button', onclick: () => this.acts.regenerate(node)}, 'Try again')];
-    } else if (!generation && finishes[node.finish]) {
-      parts = [h('p', {}, finishes[node.finish])];
+    } else if (!generation && (node.error || finishes[node.finish])) {
+      const button = (label, act) => h('button', {type: 'button', onclick: () => this.acts[act](node)}, label);
+      parts = node.error ? [h('p', {class: 'warn', role: 'alert'}, node.error), button('Try again', 'regenerate')]
+        : [h('p', {}, finishes[node.finish])];
+      if (node.content && !node.calls) parts.push(button('Go on', 'proceed'));
     }
     const kind = generation ? generation.state : `${node.error ?? ''}${node.finish ?? ''}`;
     if (this.statusKind === kind) return;
