@@ -16,6 +16,8 @@ PACKAGES_BENCH='libbenchmark-dev'
 PACKAGES_CHECK_LONG='git python3-venv'
 # For the long check of the browser page.
 PACKAGES_PAGE='chromium python3-venv'
+# For the long check of replicas behind a proxy.
+PACKAGES_PROXY='nginx-light haproxy python3'
 # For the long check in a bare Debian root.
 PACKAGES_BARE='debootstrap git'
 # For the long check with the other compiler.

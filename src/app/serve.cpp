@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <ctime>
 
 #include "app/output.h"
@@ -49,8 +50,9 @@ std::uint64_t bytes_of(const std::string& text, const char* option) {
   std::transform(unit.begin(), unit.end(), unit.begin(),
                  [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   double scale = 0;
-  for (const auto& [name, factor] :
-       {std::pair{"", 1.0}, {"B", 1.0}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}}) {
+  static constexpr std::pair<const char*, double> kUnits[] = {
+      {"", 1}, {"B", 1}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}};
+  for (const auto& [name, factor] : kUnits) {
     if (unit == name) scale = factor;
   }
   if (error != std::errc() || scale == 0 || !(value >= 0) || value * scale > 1e18) {
@@ -157,11 +159,8 @@ class HeldSignals {
 bool load_first(ServedModels& models, const std::string& name, HeldSignals& signals) {
   models.get(name, [](server::Models::Got) {});
   for (;;) {
-    const server::ModelEntry entry = models.list().front();
-    if (entry.state == server::ModelEntry::State::loaded) return true;
-    if (entry.state == server::ModelEntry::State::failed) {
-      fail(ErrorKind::failure, "cannot serve {}: {}", name, entry.error);
-    }
+    if (models.list().front().state == server::ModelEntry::State::loaded) return true;
+    models.rethrow_failure(name);
     if (signals.wait(0.02)) return false;
   }
 }
@@ -227,6 +226,11 @@ ExitCode serve(const ServeOptions& given, const Environment& environment) {
   return ExitCode::ok;
 }
 
+// An option that may be given again and again, one value each time.
+CLI::Option* repeated(CLI::Option* option) {
+  return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 void add_network_options(CLI::App& verb, ServeOptions& options) {
   const auto add = [&](const char* name, auto& value, const char* help, const char* type) {
     return verb.add_option(name, value, help)->type_name(type)->group("Network");
@@ -239,11 +243,12 @@ void add_network_options(CLI::App& verb, ServeOptions& options) {
   add("--api-keys", options.key_file, "Keys that are let in, one a line: name:key", "FILE");
   verb.add_flag("--insecure", options.insecure, "Let everybody in, from other machines, too")
       ->group("Network");
-  add("--allow-host", options.allow_hosts,
-      "A name by which clients may call this server, besides localhost, addresses and --host; "
-      "'*': any",
-      "NAME");
-  add("--cors", options.origins, "An origin whose pages may ask this server; '*': any", "ORIGIN");
+  repeated(add("--allow-host", options.allow_hosts,
+               "A name by which clients may call this server, besides localhost, addresses and "
+               "--host; '*': any",
+               "NAME"));
+  repeated(add("--cors", options.origins, "An origin whose pages may ask this server; '*': any",
+               "ORIGIN"));
   add("--io-threads", options.server.threads, "Threads that read and write (default 2)", "N")
       ->check(CLI::Range(1, 64));
   add("--grace", options.grace, "Seconds that answers may still take after SIGTERM (default 30)",
@@ -289,12 +294,13 @@ void add_serve(CLI::App& root, Program& program) {
       add_verb(root, program, "serve", "Give models to programs over HTTP", options, serve);
   verb->add_option("MODEL", options->model, "Model, as `chat -m` takes it; else the default")
       ->type_name("PATH");
-  verb->add_option("-m,--model", options->models,
-                   "A model under a name of its own; several are loaded as they are asked for")
+  repeated(verb->add_option("-m,--model", options->models,
+                            "A model under a name of its own; several are loaded as they are "
+                            "asked for"))
       ->type_name("[NAME=]PATH")
       ->group("Model");
-  verb->add_option("--adapter", options->adapters,
-                   "The first model with an adapter (LoRA), as a model of that name")
+  repeated(verb->add_option("--adapter", options->adapters,
+                            "The first model with an adapter (LoRA), as a model of that name"))
       ->type_name("[NAME=]PATH")
       ->group("Model");
   add_mirror_option(*verb, options->choice);

@@ -81,7 +81,6 @@ Endpoint page_endpoint(const server::PageFile& file) {
 
 Endpoint api_endpoint(const server::Route& route) {
   Endpoint endpoint{route.method, route.path, route.handler};
-  if (route.match == server::Route::Match::below) endpoint.path += '*';
   // Ollama's own examples name no type.
   if (route.method == "POST" && !route.path.starts_with("/api/")) {
     endpoint.body = server::BodyType::json;

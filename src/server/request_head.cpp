@@ -1,4 +1,6 @@
 // request_head.cpp — parse_request_head: request line and header fields.
+#include <fmt/format.h>
+
 #include <charconv>
 
 #include "server/error_reply.h"

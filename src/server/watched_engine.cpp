@@ -1,5 +1,6 @@
 #include "server/watched_engine.h"
 
+#include <atomic>
 #include <chrono>
 
 namespace nautile::server {
@@ -29,9 +30,10 @@ struct WatchedEngine::Watch {
   bool only_end_ids = false;            // all stop ids of the request are the model's
   std::vector<Clock::time_point> last;  // of each choice: when it last said something
 
-  std::mutex mutex;  // one event at a time; of what follows
-  bool dead = false;
-  engine::RequestId id = 0;
+  std::mutex mutex;  // one event at a time
+  // Each is written before the other is read, so that one side or the other cancels.
+  std::atomic<bool> dead{false};
+  std::atomic<engine::RequestId> id{0};
 };
 
 WatchedEngine::WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model,
@@ -85,14 +87,9 @@ engine::Admission WatchedEngine::submit(engine::Request request, engine::EventSi
   }
   const engine::Admission admission =
       inner_.submit(std::move(request), [this, watch](const Event& event) { pass(*watch, event); });
-  bool dead = false;
-  {
-    const std::lock_guard lock(watch->mutex);
-    watch->id = admission.id;
-    dead = watch->dead;
-  }
+  watch->id = admission.id;
   // It was ended while it was being admitted.
-  if (dead && admission.kind == engine::Admission::Kind::accepted) inner_.cancel(admission.id);
+  if (watch->dead && admission.kind == engine::Admission::Kind::accepted) inner_.cancel(admission.id);
   return admission;
 }
 
@@ -110,16 +107,12 @@ void WatchedEngine::fail_all(const std::string& why) {
   event.finish = engine::Finish::failed;
   event.error = why;
   for (const auto& watch : watches) {
-    engine::RequestId id = 0;
     {
       const std::lock_guard lock(watch->mutex);
-      if (watch->dead) continue;
-      watch->dead = true;
-      id = watch->id;
+      if (watch->dead.exchange(true)) continue;
       watch->sink(event);
-      watch->sink = nullptr;
     }
-    if (id != 0) inner_.cancel(id);
+    if (const engine::RequestId id = watch->id; id != 0) inner_.cancel(id);
   }
 }
 
