@@ -159,11 +159,8 @@ class HeldSignals {
 bool load_first(ServedModels& models, const std::string& name, HeldSignals& signals) {
   models.get(name, [](server::Models::Got) {});
   for (;;) {
-    const server::ModelEntry entry = models.list().front();
-    if (entry.state == server::ModelEntry::State::loaded) return true;
-    if (entry.state == server::ModelEntry::State::failed) {
-      fail(ErrorKind::failure, "cannot serve {}: {}", name, entry.error);
-    }
+    if (models.list().front().state == server::ModelEntry::State::loaded) return true;
+    models.rethrow_failure(name);
     if (signals.wait(0.02)) return false;
   }
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 
 #include "app/sha256.h"
 #include "engine/batch_engine.h"
@@ -70,6 +71,7 @@ struct ServedModels::Entry {
   // The rest belongs to the mutex.
   ModelEntry::State state = ModelEntry::State::unloaded;
   std::string error;
+  std::exception_ptr failure;
   std::shared_ptr<Loaded> loaded;
   std::shared_ptr<const server::ServedModel> served;  // holds `loaded`, too
   std::vector<std::function<void(Got)>> waiting;
@@ -181,14 +183,17 @@ void ServedModels::work() {
 void ServedModels::load(Entry& entry) {
   std::shared_ptr<Loaded> loaded;
   std::string error;
+  std::exception_ptr failure;
   for (;;) {
     try {
       loaded = make(entry);
     } catch (const Error& thrown) {
       if (thrown.kind() == ErrorKind::no_memory && make_room(entry)) continue;
       error = thrown.what();
+      failure = std::current_exception();
     } catch (const std::exception& thrown) {
       error = thrown.what();
+      failure = std::current_exception();
     }
     break;
   }
@@ -199,6 +204,7 @@ void ServedModels::load(Entry& entry) {
     waiting.swap(entry.waiting);
     entry.used = Clock::now();
     entry.error = error;
+    entry.failure = failure;
     entry.state = loaded ? ModelEntry::State::loaded : ModelEntry::State::failed;
     if (loaded) {
       auto served = std::make_shared<server::ServedModel>();
@@ -321,6 +327,13 @@ std::vector<std::shared_ptr<ServedModels::Loaded>> ServedModels::loaded() const 
     if (entry->loaded) all.push_back(entry->loaded);
   }
   return all;
+}
+
+void ServedModels::rethrow_failure(std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& entry : entries_) {
+    if (entry->name == name && entry->failure) std::rethrow_exception(entry->failure);
+  }
 }
 
 void ServedModels::drain() {

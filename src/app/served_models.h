@@ -51,6 +51,9 @@ class ServedModels : public server::Models {
   std::vector<server::ModelEntry> list() const override;
   void get(std::string_view name, std::function<void(Got)> then) override;
 
+  // Throws what loading that model failed with, if it has.
+  void rethrow_failure(std::string_view name) const;
+
   // The engine of every loaded model takes no more.
   void drain();
   // Ends every request with an error event that says `why`.
