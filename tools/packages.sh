@@ -18,6 +18,8 @@ PACKAGES_CHECK_LONG='git python3-venv'
 PACKAGES_PAGE='chromium python3-venv'
 # For the long check of replicas behind a proxy.
 PACKAGES_PROXY='nginx-light haproxy python3'
+# For the long check of the browser page, besides.
+PACKAGES_PAGE='chromium python3-venv curl'
 # For the long check in a bare Debian root.
 PACKAGES_BARE='debootstrap git'
 # For the long check with the other compiler.
