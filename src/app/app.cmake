@@ -1,5 +1,4 @@
 # The program: main.cpp and one file per verb, linked with every folder below it.
-find_package(OpenSSL REQUIRED)
 pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 file(GLOB app_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/app/*.cpp)
 set(app_tests ${app_sources})

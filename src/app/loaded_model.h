@@ -30,7 +30,10 @@ inline constexpr std::int64_t kDefaultContext = 8192;
 
 // -m, --mirror, --lora and --isa, --threads, --class, --ctx, --kv, --exact.
 void add_model_options(CLI::App& verb, ModelChoice& choice);
-// Parts of them: -m and --mirror, for verbs that only read files; --isa, --threads, --class.
+// Parts of them: --mirror; --ctx and --kv; -m and --mirror, for verbs that only read files; --isa,
+// --threads, --class.
+void add_mirror_option(CLI::App& verb, ModelChoice& choice);
+void add_context_options(CLI::App& verb, ModelChoice& choice);
 void add_model_path(CLI::App& verb, ModelChoice& choice);
 void add_machine_options(CLI::App& verb, ModelChoice& choice);
 
@@ -38,6 +41,12 @@ void add_machine_options(CLI::App& verb, ModelChoice& choice);
 std::string model_path(const ModelChoice& choice, const Environment& environment);
 // Throws Error(usage) for numbers and names that cannot be, Error(unsupported) as isa_by_name.
 CpuOptions cpu_options(const ModelChoice& choice, const Environment& environment);
+
+// Where no model is named and the default one cannot be fetched: the one that came with nautile,
+// which is said on stderr. Throws Error as default_model.
+ModelChoice reachable(ModelChoice choice, const Environment& environment);
+// "SmolLM2-135M-Instruct.Q4_1": the name of a model's file or folder.
+std::string model_title(const std::string& path);
 
 // Owns all it shows. Movable; `model` and `backend` stay where they are.
 struct LoadedModel {
@@ -54,8 +63,7 @@ struct LoadedModel {
   const ModelConfig& config() const { return checkpoint.config(); }
   // Throws Error(failure), saying which files are missing, if there is no tokenizer.
   const TextFiles& text() const;
-  // "SmolLM2-135M-Instruct.Q4_1": the file's or folder's name.
-  std::string title() const;
+  std::string title() const { return model_title(path); }
   // 64 hex digits that name the weights: of config facts, and of name, type, shape and first bytes
   // of each tensor. Session files carry it.
   std::string fingerprint() const;

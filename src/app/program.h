@@ -35,6 +35,7 @@ CLI::App* add_verb(CLI::App& root, Program& program, const std::string& name,
 // Registers all verbs of verbs.cpp, in the order that help shows them.
 void add_verbs(CLI::App& root, Program& program);
 
+void add_batch(CLI::App& root, Program& program);
 void add_bench(CLI::App& root, Program& program);
 void add_chat(CLI::App& root, Program& program);
 void add_completion(CLI::App& root, Program& program);
@@ -47,6 +48,7 @@ void add_help(CLI::App& root, Program& program);
 void add_inspect(CLI::App& root, Program& program);
 void add_man(CLI::App& root, Program& program);
 void add_report(CLI::App& root, Program& program);
+void add_serve(CLI::App& root, Program& program);
 void add_sft(CLI::App& root, Program& program);
 void add_merge(CLI::App& root, Program& program);
 void add_run(CLI::App& root, Program& program);

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 
@@ -71,14 +72,24 @@ void KvPages::release(std::int32_t page) {
   if (--references == 0) free_.push_back(page);
 }
 
+void KvPages::copy(std::int32_t from, std::int32_t to) const {
+  std::memcpy(data(to), data(from), page_bytes_);
+}
+
 KvView KvPages::view(std::span<const std::span<const std::int32_t>> sequences) const {
   KvView view{
       .format = format_, .page_tokens = kPageTokens, .layer_offset = layer_offset_, .pages = {}};
-  for (std::span<const std::int32_t> pages : sequences) {
-    std::vector<std::byte*>& addresses = view.pages.emplace_back();
-    for (std::int32_t page : pages) addresses.push_back(data(page));
-  }
+  this->view(sequences, view);
   return view;
+}
+
+void KvPages::view(std::span<const std::span<const std::int32_t>> sequences, KvView& into) const {
+  into.pages.resize(std::max(into.pages.size(), sequences.size()));
+  for (std::size_t s = 0; s < sequences.size(); ++s) {
+    std::vector<std::byte*>& addresses = into.pages[s];
+    addresses.resize(sequences[s].size());
+    for (std::size_t i = 0; i < addresses.size(); ++i) addresses[i] = data(sequences[s][i]);
+  }
 }
 
 }  // namespace nautile::engine

@@ -33,12 +33,18 @@ class KvPages {
   std::int32_t take();
   void retain(std::int32_t page) { ++references_[static_cast<std::size_t>(page)]; }
   void release(std::int32_t page);
+  std::int32_t references(std::int32_t page) const {
+    return references_[static_cast<std::size_t>(page)];
+  }
+  void copy(std::int32_t from, std::int32_t to) const;
 
   std::byte* data(std::int32_t page) const {
     return base_ + static_cast<std::size_t>(page) * page_bytes_;
   }
   // The view of a batch whose sequences hold these pages.
   KvView view(std::span<const std::span<const std::int32_t>> sequences) const;
+  // The same into a view of these pages made before, whose memory is used again.
+  void view(std::span<const std::span<const std::int32_t>> sequences, KvView& into) const;
 
  private:
   Format format_;

@@ -5,6 +5,8 @@
 #include <string>
 
 #include "base/error.h"
+#include "engine/batch_engine.h"
+#include "engine/runner.h"
 #include "engine/session.h"
 
 namespace nautile::engine {
@@ -76,6 +78,41 @@ void require_fit(const MemoryNeed& need, std::uint64_t available, const ModelCon
   throw error.hint(
       "a more strongly quantized file, or a smaller model, is needed: {} are left for weights",
       gib(available > need.scratch ? available - need.scratch : 0));
+}
+
+namespace {
+
+// What a session would need that had all of the cache's tokens to itself, and cut prompts into
+// chunks of the row budget.
+SessionOptions as_session(const BatchEngineOptions& options, std::int64_t tokens) {
+  return {.context = tokens, .kv_format = options.kv_format, .chunk = options.row_budget};
+}
+
+}  // namespace
+
+MemoryNeed memory_need(const ModelConfig& config, std::uint64_t weight_bytes,
+                       const BatchEngineOptions& options) {
+  const double rows = static_cast<double>(options.row_budget), W = config.vocabulary;
+  double scratch = rows * floats_per_row(config) + static_cast<double>(Runner::kLogitRows) * W;
+  scratch += static_cast<double>(options.context) * config.attention.rope_dims;  // cos and sin
+  scratch += 8 * 3 * W;  // samplers of some threads
+  return {weight_bytes,
+          static_cast<std::uint64_t>(options.kv_tokens) *
+              KvPages::bytes_per_token(config, options.kv_format),
+          static_cast<std::uint64_t>(scratch * 4)};
+}
+
+BatchEngineOptions fit_memory(const ModelConfig& config, std::uint64_t weight_bytes,
+                              BatchEngineOptions options, std::uint64_t available) {
+  MemoryNeed need = memory_need(config, weight_bytes, options);
+  const std::uint64_t per_token =
+      std::max<std::uint64_t>(1, KvPages::bytes_per_token(config, options.kv_format));
+  need.kv = static_cast<std::uint64_t>(options.context) * per_token;
+  require_fit(need, available, config, as_session(options, options.context));
+  const std::uint64_t left = (available - need.weights - need.scratch) / per_token;
+  options.kv_tokens =
+      static_cast<std::int64_t>(std::min(static_cast<std::uint64_t>(options.kv_tokens), left));
+  return options;
 }
 
 std::uint64_t available_memory() {

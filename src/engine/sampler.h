@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/logits.h"
+
 namespace nautile::engine {
 
 // Order: logit bias, penalties, temperature, then top-k, top-p and min-p on the distribution that
@@ -30,6 +32,34 @@ struct SamplingParams {
 struct Sampled {
   std::int32_t token = 0;
   float logprob = 0;  // of the model's own distribution, before any of the steps
+  Normalizer model;   // of that distribution
+};
+
+// What a token is drawn from.
+struct SampleFrom {
+  std::span<const float> logits;            // [W]; -inf excludes a token
+  std::span<const std::int32_t> prompt;     // counts for the repetition penalty alone
+  std::span<const std::int32_t> generated;  // for all penalties
+  std::int64_t position = 0;
+  std::span<const std::int32_t> banned = {};    // tokens that may not come
+  std::span<const std::uint64_t> allowed = {};  // bit i: token i may come; empty: all may
+};
+
+// Memory that a draw needs, O(W); samplers may share it, one draw at a time.
+struct SamplerScratch {
+  // Tokens are ranked by (distance, id), where distance [nats] is how far the scaled logit lies
+  // below the largest one. A cut keeps what ranks no later than itself, so cuts compose by their
+  // minimum.
+  struct Rank {
+    float distance;
+    std::int32_t token;
+    auto operator<=>(const Rank&) const = default;
+  };
+  std::vector<float> work;           // [W] logits after bias and penalties, then distances
+  std::vector<float> weights;        // [W] exp(-distance)
+  std::vector<std::int32_t> counts;  // [W] times seen; all 0 between draws
+  std::vector<Rank> ranks;           // tokens near a cut
+  std::vector<std::int32_t> order;   // tokens that the cuts keep
 };
 
 // Linear in W: no sort of the vocabulary, only of the tokens that lie within 1/32 nat of a cut.
@@ -40,34 +70,18 @@ class Sampler {
 
   const SamplingParams& params() const { return params_; }
 
-  // logits [W]; -inf excludes a token. `prompt` counts for the repetition penalty alone,
-  // `generated` for all penalties; ids outside [0, W) count for none. The draw depends on (seed,
-  // position) and the numbers given, on nothing else. Throws Error(failure) naming the first logit
-  // that is NaN or +inf, or if every token is excluded.
+  // Ids outside [0, W) count for nothing. The draw depends on (seed, position) and the numbers
+  // given, on nothing else. Throws Error(failure) naming the first logit that is NaN or +inf, or if
+  // every token is excluded.
+  Sampled sample(const SampleFrom& from, SamplerScratch& scratch) const;
+  // The same in memory of its own.
   Sampled sample(std::span<const float> logits, std::span<const std::int32_t> prompt,
                  std::span<const std::int32_t> generated, std::int64_t position);
 
  private:
-  // Tokens are ranked by (distance, id), where distance [nats] is how far the scaled logit lies
-  // below the largest one. A cut keeps what ranks no later than itself, so cuts compose by their
-  // minimum.
-  struct Rank {
-    float distance;
-    std::int32_t token;
-    auto operator<=>(const Rank&) const = default;
-  };
-
-  void penalize(std::span<const std::int32_t> prompt, std::span<const std::int32_t> generated);
-  std::int32_t draw(float largest, std::int64_t position);
-  Rank cut_top_k() const;
-  Rank cut_top_p(Rank cut) const;
-
   SamplingParams params_;
-  std::vector<float> work_;           // [W] logits after bias and penalties, then distances
-  std::vector<float> weights_;        // [W] exp(-distance)
-  std::vector<std::int32_t> counts_;  // [W] times seen; all 0 between calls
-  mutable std::vector<Rank> ranks_;   // scratch: tokens near a cut
-  std::vector<std::int32_t> order_;   // scratch: tokens that the cuts keep
+  std::size_t vocabulary_;
+  SamplerScratch scratch_;  // of the second sample(); empty if that is not used
 };
 
 }  // namespace nautile::engine

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/kv_pages.h"
+#include "engine/memory.h"
 #include "model/model.h"
 
 namespace nautile::engine {
@@ -20,18 +21,11 @@ struct SessionOptions {
   const ExpertGroup* experts = nullptr;
 };
 
-// Bytes a model needs beside its weights, known before anything is allocated.
-struct MemoryNeed {
-  std::uint64_t weights = 0, kv = 0, scratch = 0;
-  std::uint64_t total() const { return weights + kv + scratch; }
-};
 MemoryNeed memory_need(const ModelConfig& config, std::uint64_t weight_bytes,
                        const SessionOptions& options);
 // Throws Error(no_memory) with the three figures and what would fit, if `need` exceeds `available`.
 void require_fit(const MemoryNeed& need, std::uint64_t available, const ModelConfig& config,
                  const SessionOptions& options);
-// Memory that new pages can come from without swapping (MemAvailable, cgroup limit), in bytes.
-std::uint64_t available_memory();
 
 class Session {
  public:

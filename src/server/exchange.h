@@ -13,6 +13,9 @@ namespace nautile::server {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
+// Whether two names of headers are the same: without case, in ASCII.
+bool same_header(std::string_view a, std::string_view b);
+
 // A request whose limits, host and key have been checked. Names of headers compare without case.
 struct HttpRequest {
   std::string method;  // "GET"

@@ -12,6 +12,7 @@
 #include "text/chat_format.h"
 #include "text/grammar.h"
 #include "text/tokenizer.h"
+#include "text/tool_format.h"
 
 namespace nautile::server {
 
@@ -22,6 +23,7 @@ struct ServedModel {
   engine::Engine* engine = nullptr;
   const Tokenizer* tokenizer = nullptr;
   const ChatFormat* format = nullptr;  // null: completions only
+  const ToolFormat* tools = nullptr;   // null: chosen by the format's name and the tokenizer
   const GrammarVocabulary* vocabulary = nullptr;
   engine::SamplingParams defaults;  // the checkpoint's generation_config
   std::int32_t rows = 0;            // W: logits of a token

@@ -40,20 +40,26 @@ struct FreeText {
   // that token. Not empty, and at most 16 of at most 64 bytes.
   std::vector<std::string> until;
   enum class End : std::uint8_t { trigger_only, anywhere } end = End::trigger_only;
+  std::string opened_by = {};  // not empty: it is there only if it begins with this text
+  std::uint32_t blanks = 0;    // blanks, tabs and line ends that may follow the trigger, at most
 };
 
 // The whole output: free texts in order, then `opening`, then one of `choices`, up to `most` times
-// with `separator` between, then `closing`. An answer by a schema is one choice. Of tools, each is
-// a choice: what is written before the arguments, their schema, what comes after; with tool_choice
-// auto the calls follow a FreeText that may end anywhere and ends with the format's opening, with
-// required they follow `opening` itself.
+// with `separator` between, then `closing`; instead of all from `opening` on it may be one of
+// `answers`. An answer by a schema is one choice. Of tools, each is a choice: what is written
+// before the arguments, their schema, what comes after; with tool_choice auto the calls follow a
+// FreeText that may end anywhere and ends with the format's opening, with required they follow
+// `opening` itself.
 struct GrammarPlan {
+  using Parts = std::vector<GrammarSpec>;  // one after another
   std::vector<FreeText> free_texts = {};
   std::string opening = {};
-  std::vector<std::vector<GrammarSpec>> choices;  // each: parts, one after another
-  std::uint32_t least = 1, most = 1;              // of choices, 1 <= least <= most
+  std::vector<Parts> choices;
+  std::uint32_t least = 1, most = 1;  // of choices, 1 <= least <= most; kForever: no end
   std::string separator = {}, closing = {};
+  std::vector<Parts> answers = {};
 
+  static constexpr std::uint32_t kForever = 0xFFFFFFFF;
   static GrammarPlan of(GrammarSpec spec) { return {.choices = {{std::move(spec)}}}; }
 };
 

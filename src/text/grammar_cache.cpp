@@ -22,15 +22,19 @@ std::string key_of(const GrammarPlan& plan, const GrammarVocabulary& vocabulary)
     number(static_cast<std::uint64_t>(free.end));
     number(free.until.size());
     for (const std::string& until : free.until) text(until);
+    text(free.opened_by);
+    number(free.blanks);
   }
   text(plan.opening);
-  number(plan.choices.size());
-  for (const auto& parts : plan.choices) {
-    number(parts.size());
-    for (const GrammarSpec& part : parts) {
-      number(static_cast<std::uint64_t>(part.kind));
-      number(static_cast<std::uint64_t>(part.space));
-      text(part.text);
+  for (const auto* alternatives : {&plan.choices, &plan.answers}) {
+    number(alternatives->size());
+    for (const GrammarPlan::Parts& parts : *alternatives) {
+      number(parts.size());
+      for (const GrammarSpec& part : parts) {
+        number(static_cast<std::uint64_t>(part.kind));
+        number(static_cast<std::uint64_t>(part.space));
+        text(part.text);
+      }
     }
   }
   number(plan.least);

@@ -137,24 +137,36 @@ class FreeTextRules {
 RuleId add_plan(GrammarRules& rules, const GrammarPlan& plan, const GrammarVocabulary& vocabulary) {
   NAUTILE_CHECK(plan.choices.size() <= kMaxChoices && !plan.choices.empty(),
                 "a plan of {} choices: 1 to {} are possible", plan.choices.size(), kMaxChoices);
+  NAUTILE_CHECK(plan.answers.size() <= kMaxChoices, "a plan of {} answers: at most {} are possible",
+                plan.answers.size(), kMaxChoices);
   NAUTILE_CHECK(plan.least >= 1 && plan.least <= plan.most,
                 "between {} and {} choices: at least one, and no fewer than the least", plan.least,
                 plan.most);
-  std::vector<ExprId> choices;
-  for (const auto& parts : plan.choices) {
-    std::vector<ExprId> exprs;
-    for (const GrammarSpec& part : parts) exprs.push_back(grammar(rules, part, vocabulary));
-    choices.push_back(rules.seq(exprs));
-  }
-  const ExprId choice = rules.call(rules.add_rule("choice", rules.alt(choices)));
+  const auto one_of = [&](const std::vector<GrammarPlan::Parts>& alternatives) {
+    std::vector<ExprId> ways;
+    for (const GrammarPlan::Parts& parts : alternatives) {
+      std::vector<ExprId> exprs;
+      for (const GrammarSpec& part : parts) exprs.push_back(grammar(rules, part, vocabulary));
+      ways.push_back(rules.seq(exprs));
+    }
+    return rules.alt(ways);
+  };
+  const ExprId choice = rules.call(rules.add_rule("choice", one_of(plan.choices)));
   const ExprId more = rules.seq({literal(rules, plan.separator, vocabulary), choice});
-  const std::uint32_t most = plan.most == GrammarRules::kForever ? plan.most : plan.most - 1;
+  const std::uint32_t most = plan.most == GrammarPlan::kForever ? plan.most : plan.most - 1;
   ExprId whole = rules.seq({literal(rules, plan.opening, vocabulary), choice,
                             rules.repeat(more, plan.least - 1, most),
                             literal(rules, plan.closing, vocabulary)});
+  if (!plan.answers.empty()) whole = rules.alt({whole, one_of(plan.answers)});
   for (auto free = plan.free_texts.rbegin(); free != plan.free_texts.rend(); ++free) {
     const ExprId next = rules.call(rules.add_rule("after free text", whole));
-    whole = FreeTextRules(rules, *free, vocabulary, next).call();
+    const ExprId blank =
+        rules.alt({rules.bytes('\t', '\n'), rules.literal("\r"), rules.literal(" ")});
+    const ExprId after = rules.seq({rules.repeat(blank, 0, free->blanks), next});
+    whole = FreeTextRules(rules, *free, vocabulary, after).call();
+    if (!free->opened_by.empty()) {
+      whole = rules.alt({rules.seq({literal(rules, free->opened_by, vocabulary), whole}), next});
+    }
   }
   return rules.add_rule("root", whole);
 }

@@ -1,0 +1,42 @@
+// serve_endpoints.h — ServeEndpoints: all that a server answers: the APIs, the page, health and
+// metrics.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/served_models.h"
+#include "server/http_server.h"
+#include "server/router.h"
+
+namespace nautile::app {
+
+// What /health says; changes from anywhere.
+struct ServeState {
+  enum class Phase : std::uint8_t { loading, ok, draining };
+  std::atomic<Phase> phase{Phase::loading};
+};
+
+enum class PageShown : std::uint8_t { yes, no };
+
+class ServeEndpoints {
+ public:
+  // All of these outlive it. dialect: "openai" or "deepseek".
+  ServeEndpoints(ServedModels& models, server::Metrics& metrics, server::JsonLog& log,
+                 ServeState& state, const std::string& dialect, double keep_alive_seconds);
+  ~ServeEndpoints();
+
+  std::vector<server::Endpoint> list(PageShown page);
+  // Whose connections /metrics tells of; before, of none. It is not asked after cancel_all().
+  void watch(const server::HttpServer& http);
+  // Ends what is being answered; call when the server has stopped.
+  void cancel_all();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace nautile::app

@@ -1,0 +1,46 @@
+// watched_engine.h — WatchedEngine: an engine, with its times measured, that can end all it has.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "server/metrics.h"
+
+namespace nautile::server {
+
+// Adds to `metrics`, labelled with the model's name: time to the first token of a request, between
+// two pieces of a choice, and in the queue. Safe for concurrent use.
+class WatchedEngine : public engine::Engine {
+ public:
+  // `end_ids`: tokens that end an answer besides the tokenizer's own, as the checkpoint says.
+  // Engine and metrics outlive it, and it outlives the requests of `inner`.
+  WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model,
+                std::vector<TokenId> end_ids);
+
+  engine::Admission submit(engine::Request request, engine::EventSink sink) override;
+  void cancel(engine::RequestId id) override { inner_.cancel(id); }
+  void drain() override { inner_.drain(); }
+  engine::EngineCounts counts() const override { return inner_.counts(); }
+  std::int64_t context() const override { return inner_.context(); }
+
+  // Ends every request with `failed`, whose error is `why`, and cancels it. Takes no more.
+  void fail_all(const std::string& why);
+
+ private:
+  struct Watch;
+  void pass(Watch& watch, const engine::Event& event);
+
+  engine::Engine& inner_;
+  Metrics& metrics_;
+  const Labels labels_;
+  const std::vector<TokenId> end_ids_;
+  std::mutex mutex_;  // of what follows
+  std::map<std::uint64_t, std::weak_ptr<Watch>> watches_;
+  std::uint64_t next_ = 0;
+};
+
+}  // namespace nautile::server

@@ -1,0 +1,300 @@
+// `nautile serve` from outside: real requests to the real program with the small model that comes
+// with it; how it starts, refuses to start, and ends.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "server/http_testing.h"
+
+namespace nautile::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using server::Client;
+using server::comes;
+using server::Response;
+
+constexpr double kPatience = 120;  // seconds that a busy machine may take
+
+// The program, with standard output and error in files; killed at the end if it is still there.
+class Program {
+ public:
+  Program(const fs::path& folder, std::vector<std::string> arguments,
+          std::vector<std::string> environment = {})
+      : out_(folder / "out"), err_(folder / "err") {
+    fs::create_directories(folder);
+    arguments.insert(arguments.begin(), {NAUTILE_BINARY, "serve"});
+    environment.push_back("HOME=" + folder.string());
+    environment.push_back("PATH=/nonexistent");
+    std::vector<char*> argv, envp;
+    for (std::string& word : arguments) argv.push_back(word.data());
+    for (std::string& variable : environment) envp.push_back(variable.data());
+    argv.push_back(nullptr);
+    envp.push_back(nullptr);
+    child_ = fork();
+    if (child_ == 0) {
+      const int out = open(out_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      const int err = open(err_.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+      dup2(open("/dev/null", O_RDONLY), 0);
+      dup2(out, 1);
+      dup2(err, 2);
+      execve(argv[0], argv.data(), envp.data());
+      _exit(127);
+    }
+  }
+  ~Program() {
+    if (child_ > 0) {
+      kill(child_, SIGKILL);
+      waitpid(child_, nullptr, 0);
+    }
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  static std::string read(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+  std::string out() const { return read(out_); }
+  std::string err() const { return read(err_); }
+  // The log's lines of one event.
+  std::vector<json> log(const std::string& event) const {
+    std::vector<json> lines;
+    std::istringstream text(err());
+    for (std::string line; std::getline(text, line);) {
+      const json value = json::parse(line, nullptr, false);
+      if (value.is_object() && value.value("event", "") == event) lines.push_back(value);
+    }
+    return lines;
+  }
+
+  // Waits until the model is loaded -> the port.
+  std::uint16_t port() {
+    EXPECT_TRUE(comes([&] { return out().find('\n') != std::string::npos || over(); }, kPatience))
+        << err();
+    const std::string text = out();
+    const std::size_t colon = text.rfind(':');
+    return colon == std::string::npos
+               ? std::uint16_t{0}
+               : static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1)));
+  }
+  void signal(int number) { kill(child_, number); }
+  bool over() {
+    if (child_ > 0 && waitpid(child_, &status_, WNOHANG) == child_) child_ = -1;
+    return child_ < 0;
+  }
+  // Waits for the end -> the exit code.
+  int code(double seconds = kPatience) {
+    if (!comes([&] { return over(); }, seconds)) return -1;
+    return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  }
+
+ private:
+  fs::path out_, err_;
+  pid_t child_ = -1;
+  int status_ = 0;
+};
+
+class ServeCli : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("nautile_serve_" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  static std::string chat(int tokens, bool stream, const std::string& fields = "") {
+    json body;
+    body["messages"] = json::array();
+    body["messages"].push_back({{"role", "user"}, {"content", "Make 11 from 17 15 9."}});
+    body["max_tokens"] = tokens;
+    body["temperature"] = 0;
+    body["ignore_eos"] = true;
+    body["stream"] = stream;
+    return post("/v1/chat/completions", body, fields);
+  }
+  static std::string post(const std::string& path, const json& value,
+                          const std::string& fields = "") {
+    const std::string body = value.dump();
+    return fmt::format(
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{}"
+        "Content-Length: {}\r\n\r\n{}",
+        path, fields, body.size(), body);
+  }
+
+  fs::path folder_;
+};
+
+#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << text
+
+constexpr const char* kModel = "models/think-small";
+
+TEST_F(ServeCli, AnswersAndEnds) {
+  Program program(folder_, {"--port", "0", kModel});
+  const std::uint16_t port = program.port();
+  EXPECT_SAYS(program.out(), "nautile serves think-small at http://127.0.0.1:");
+  Client client(port, kPatience);
+  EXPECT_EQ(client.get("/health").body, "{\"status\":\"ok\"}\n");
+  const json models = json::parse(client.get("/v1/models").body);
+  EXPECT_EQ(models["data"][0]["id"], "think-small");
+
+  client.send(chat(8, false, "x-request-id: whole-1\r\n"));
+  const Response whole = client.response();
+  ASSERT_EQ(whole.status, 200) << whole.body;
+  const json answer = json::parse(whole.body);
+  EXPECT_EQ(answer["usage"]["completion_tokens"], 8);
+  client.send(chat(8, true));
+  const Response stream = client.response();
+  EXPECT_TRUE(stream.whole);
+  EXPECT_TRUE(stream.body.ends_with("data: [DONE]\n\n")) << stream.body;
+
+  const std::string metrics = client.get("/metrics").body;
+  EXPECT_SAYS(metrics, "nautile_completion_tokens_total{model=\"think-small\"} 16\n");
+  EXPECT_SAYS(metrics,
+              "nautile_http_requests_total{method=\"POST\",route=\"/v1/chat/completions\"");
+  EXPECT_SAYS(metrics, "nautile_time_to_first_token_seconds_count{model=\"think-small\"} 2\n");
+
+  // One line for each request, without what was said.
+  ASSERT_TRUE(comes([&] { return program.log("request").size() >= 5; }));
+  bool found = false;
+  for (const json& line : program.log("request")) {
+    if (line["id"] != "whole-1") continue;
+    found = true;
+    EXPECT_EQ(line["status"], 200);
+    EXPECT_EQ(line["completion_tokens"], 8);
+  }
+  EXPECT_TRUE(found) << program.err();
+  EXPECT_EQ(program.err().find("17 15 9"), std::string::npos);
+  program.signal(SIGTERM);
+  EXPECT_EQ(program.code(), 0) << program.err();
+}
+
+TEST_F(ServeCli, KeysAndHosts) {
+  Program program(folder_, {"--port", "0", "--host", "0.0.0.0", kModel},
+                  {"NAUTILE_API_KEYS=alice:secret-of-alice"});
+  Client client(program.port(), kPatience);
+  EXPECT_EQ(client.get("/health").status, 200);
+  EXPECT_EQ(client.get("/").status, 200);
+  const Response refused = client.get("/v1/models");
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(json::parse(refused.body)["error"]["code"], "invalid_api_key");
+  client.send(chat(2, false, "Authorization: Bearer secret-of-alice\r\n"));
+  EXPECT_EQ(client.response().status, 200);
+  EXPECT_TRUE(comes([&] {
+    for (const json& line : program.log("request")) {
+      if (line["key"] == "alice") return true;
+    }
+    return false;
+  })) << program.err();
+  EXPECT_EQ(program.err().find("secret-of-alice"), std::string::npos);
+  client.send(
+      "GET /v1/models HTTP/1.1\r\nHost: evil.example\r\nx-api-key: secret-of-alice\r\n\r\n");
+  EXPECT_EQ(client.response().status, 403);
+}
+
+TEST_F(ServeCli, RefusesToStart) {
+  const auto error_of = [&](std::vector<std::string> arguments, int code) {
+    Program program(folder_, std::move(arguments));
+    EXPECT_EQ(program.code(), code) << program.err();
+    return program.err();
+  };
+  EXPECT_SAYS(error_of({"--host", "0.0.0.0", kModel}, 2), "no API key");
+  EXPECT_SAYS(error_of({"--tls-cert", "x.pem", kModel}, 2), "--tls-key");
+  EXPECT_SAYS(error_of({"--port", "0", "/nonexistent/model.gguf"}, 1), "/nonexistent/model.gguf");
+  EXPECT_SAYS(
+      error_of({"--port", "0", "-m", "a=models/think-small", "-m", "a=models/think-small"}, 2),
+      "two models are called 'a'");
+  EXPECT_SAYS(error_of({"--max-memory", "much", kModel}, 2), "--max-memory");
+  EXPECT_SAYS(error_of({"--port", "0", "--max-memory", "1MB", kModel}, 4), "memory");
+}
+
+TEST_F(ServeCli, DrainsWhatRuns) {
+  Program program(folder_, {"--port", "0", "--grace", "60", kModel});
+  const std::uint16_t port = program.port();
+  std::vector<Client> clients;
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back(port, kPatience);
+    clients.back().send(chat(100, true));
+  }
+  for (Client& client : clients) ASSERT_TRUE(client.sees("data: "));
+  program.signal(SIGTERM);
+  for (Client& client : clients) {
+    const Response response = client.response();
+    EXPECT_TRUE(response.whole);
+    EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n"));
+    EXPECT_SAYS(response.body, "\"length\"");
+  }
+  EXPECT_EQ(program.code(), 0);
+}
+
+TEST_F(ServeCli, CancelsWhatIsLeftAfterTheGrace) {
+  Program program(folder_, {"--port", "0", "--grace", "0", "--parallel", "8", kModel});
+  const std::uint16_t port = program.port();
+  std::vector<Client> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.emplace_back(port, kPatience);
+    clients.back().send(chat(400, true));
+  }
+  ASSERT_TRUE(clients[0].sees("data: "));
+  program.signal(SIGTERM);
+  const double start = server::seconds_now();
+  EXPECT_EQ(program.code(), 0);
+  EXPECT_LT(server::seconds_now() - start, 30);
+  for (Client& client : clients) {
+    const Response response = client.response();
+    // Ended by themselves, ended with an error, or refused before they began.
+    if (response.status == 200) {
+      EXPECT_TRUE(response.whole) << response.body;
+      EXPECT_TRUE(response.body.ends_with("data: [DONE]\n\n") ||
+                  response.body.find("\"error\"") != std::string::npos)
+          << response.body;
+    } else {
+      EXPECT_EQ(response.status, 503) << response.body;
+    }
+  }
+}
+
+TEST_F(ServeCli, SecondSignalEndsAtOnce) {
+  Program program(folder_, {"--port", "0", "--grace", "600", "--parallel", "1", kModel});
+  const std::uint16_t port = program.port();
+  std::vector<Client> clients;
+  for (int i = 0; i < 30; ++i) {
+    clients.emplace_back(port, kPatience);
+    clients.back().send(chat(400, true));
+  }
+  ASSERT_TRUE(clients[0].sees("data: "));
+  program.signal(SIGINT);
+  ASSERT_TRUE(comes([&] { return !program.log("draining").empty(); }, kPatience));
+  program.signal(SIGINT);
+  EXPECT_EQ(program.code(20), 0);
+}
+
+TEST_F(ServeCli, SeveralModels) {
+  Program program(folder_, {"--port", "0", "--idle-unload", "1", "-m", "one=models/think-small",
+                            "-m", "two=models/think-small"});
+  Client client(program.port(), kPatience);
+  const auto ask = [&](const std::string& model) {
+    client.send(post("/v1/completions", {{"model", model}, {"prompt", "1"}, {"max_tokens", 1}}));
+    return client.response();
+  };
+  EXPECT_EQ(ask("one").status, 200);
+  EXPECT_EQ(program.log("model_loaded").size(), 1U);
+  EXPECT_EQ(ask("two").status, 200);
+  EXPECT_EQ(program.log("model_loaded").size(), 2U);
+  EXPECT_EQ(ask("three").status, 404);
+  // Unloaded when nobody uses them, and loaded again.
+  ASSERT_TRUE(comes([&] { return program.log("model_unloaded").size() == 2; }, kPatience))
+      << program.err();
+  EXPECT_EQ(ask("two").status, 200);
+}
+
+}  // namespace
+}  // namespace nautile::test
