@@ -13,9 +13,10 @@ export class Chat {
   stuck = true;             // to the end, as long as the reader is there
 
   // `saved(conversation)` keeps it; `opened(conversation)` is told of what is shown; `askKey`;
-  // `fresh()` gives a new conversation's settings and model; `contextOf(model)` tokens or 0.
-  constructor({saved, opened, askKey, fresh, contextOf}) {
-    Object.assign(this, {saved, opened, askKey, fresh, contextOf});
+  // `answered(conversation)` after each answer; `fresh()` gives a new conversation's settings and
+  // model; `contextOf(model)` tokens or 0.
+  constructor({saved, opened, answered, askKey, fresh, contextOf}) {
+    Object.assign(this, {saved, opened, answered, askKey, fresh, contextOf});
     this.scroller = byId('scroller');
     this.transcript = byId('transcript');
     this.input = byId('input');
@@ -198,6 +199,7 @@ export class Chat {
     this.generations.delete(conversation.id);
     conversation.updated = Date.now();
     this.saved(conversation);
+    this.answered(conversation);
     if (this.conversation === conversation) {
       this.show();
       announce(node.error ? node.error : `Answer: ${node.content.slice(0, 600)}`);
