@@ -11,8 +11,10 @@ namespace nautile::server {
 namespace {
 
 Json model_json(const ModelEntry& entry) {
-  return {
+  Json json = {
       {"id", entry.name}, {"object", "model"}, {"created", entry.created}, {"owned_by", "nautile"}};
+  if (entry.context > 0) json["max_model_len"] = entry.context;  // as vLLM says it
+  return json;
 }
 
 }  // namespace
