@@ -37,6 +37,7 @@ CLI::App* add_verb(CLI::App& root, Program& program, const std::string& name,
 // Registers all verbs of verbs.cpp, in the order that help shows them.
 void add_verbs(CLI::App& root, Program& program);
 
+void add_batch(CLI::App& root, Program& program);
 void add_bench(CLI::App& root, Program& program);
 void add_chat(CLI::App& root, Program& program);
 void add_completion(CLI::App& root, Program& program);

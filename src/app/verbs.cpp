@@ -8,6 +8,7 @@ void add_verbs(CLI::App& root, Program& program) {
   add_think(root, program);
   add_run(root, program);
   add_serve(root, program);
+  add_batch(root, program);
   add_inspect(root, program);
   add_tokenize(root, program);
   add_eval(root, program);

@@ -228,8 +228,12 @@ void Answering::tell(Delta delta) {
   if (ticket_->record.first_token < 0 && delta.kind != Delta::Kind::started) {
     ticket_->record.first_token = ticket_->seconds();
   }
+  if (call_.delivery == Call::Delivery::streamed) {
+    write(manner_->text(delta));
+    delta.tokens.clear();  // told, and not to be told again
+    delta.prompt.clear();
+  }
   answer_.take(delta);
-  if (call_.delivery == Call::Delivery::streamed) write(manner_->text(delta));
 }
 
 void Answering::write(std::string_view bytes) {

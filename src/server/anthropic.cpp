@@ -171,6 +171,7 @@ void read_prompt(const Json& body, const ApiLimits& limits, Call& call) {
   read_messages(body, call);
   read_tools(body, limits, call);
   read_reasoning(body, call);
+  call.thinking_need = Call::ThinkingNeed::wished;
   const Json* output = member(body, "output_config");
   if (output == nullptr) return;
   if (const Json* effort = member(*output, "effort")) set_effort(call, effort->get<std::string>());

@@ -143,7 +143,7 @@ void read_tool_choice(const Json& body, Call& call) {
   if (choice->is_string()) {
     const std::string word = choice->get<std::string>();
     call.tools_off = word == "none";
-    if (word != "required" && word != "any") return;
+    if (word != "required") return;
     call.tool_choice = OutputRules::Choice::required;
   } else {
     const Json* function = member(*choice, "function");

@@ -59,12 +59,6 @@ void Service::ended(Ticket& ticket) {
 }
 
 Json Service::read_body(const Ticket& ticket) const {
-  const std::string_view type = ticket.content_type;
-  if (!type.empty() && !type.starts_with("application/json")) {
-    throw ApiError(
-        415, "invalid_request_error", "unsupported_media_type",
-        fmt::format("content-type: expected application/json, found {}", printable(type, 60)));
-  }
   JsonLimits limits;
   limits.depth = options_.limits.json_depth;
   limits.values = options_.limits.json_values;
@@ -87,7 +81,6 @@ void Service::post(const HttpRequest& request, std::shared_ptr<HttpReply> reply,
   auto ticket = std::make_shared<Ticket>();
   ticket->reply = std::move(reply);
   ticket->body = request.body;
-  ticket->content_type = std::string(request.header("content-type"));
   ticket->record.route = route;
   ticket->record.id = request.id;
   ticket->record.key = request.key;

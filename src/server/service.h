@@ -27,7 +27,6 @@ struct Ticket {
 
   std::shared_ptr<HttpReply> reply;
   std::string body;
-  std::string content_type;
   Clock::time_point came = Clock::now();
   RequestRecord record;
 

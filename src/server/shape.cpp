@@ -23,6 +23,19 @@ struct Shape::Node {
   std::string description;
 };
 
+// Where a walk is: a name or an index below another place. Its text is made for errors alone.
+struct Shape::Step {
+  const Step* above = nullptr;
+  std::string_view name = {};  // empty: `index` counts, or at the top nothing
+  std::size_t index = 0;
+
+  std::string text() const {
+    if (above == nullptr) return std::string(name);
+    return name.empty() ? path_join(above->text(), index)
+                        : path_join(above->text(), printable(name, 60));
+  }
+};
+
 std::shared_ptr<Shape::Node> Shape::make(Kind kind) {
   auto node = std::make_shared<Node>();
   node->kind = kind;
@@ -220,18 +233,23 @@ bool Shape::has_type_of(const Json& value) const {
   return false;
 }
 
-void Shape::refuse(const Json& value, const std::string& path, const char* code) const {
+void Shape::refuse(const Json& value, const Step& step, const char* code) const {
+  const std::string path = step.text();
   throw field_error(path, code,
                     fmt::format("{}{}expected {}, found {}", path, path.empty() ? "" : ": ",
                                 expected(), found_text(value)));
 }
 
 void Shape::check(const Json& value, const std::string& path) const {
+  walk(value, {nullptr, path});
+}
+
+void Shape::walk(const Json& value, const Step& step) const {
   const Node& node = *node_;
-  if (node.kind == Kind::either) return check_either(value, path);
-  if (!has_type_of(value)) refuse(value, path, "invalid_type");
+  if (node.kind == Kind::either) return walk_either(value, step);
+  if (!has_type_of(value)) refuse(value, step, "invalid_type");
   const auto hold = [&](bool fits) {
-    if (!fits) refuse(value, path, "invalid_value");
+    if (!fits) refuse(value, step, "invalid_value");
   };
   switch (node.kind) {
     case Kind::text: {
@@ -242,11 +260,10 @@ void Shape::check(const Json& value, const std::string& path) const {
       return hold(std::find(node.words.begin(), node.words.end(),
                             value.get_ref<const std::string&>()) != node.words.end());
     case Kind::integer: {
-      if (!is_whole(value)) refuse(value, path, "invalid_type");
+      if (!is_whole(value)) refuse(value, step, "invalid_type");
       // 2^63 and more: no int64 holds them.
-      if (value.is_number_unsigned() &&
-          value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX)) {
-        hold(false);
+      if (value.is_number_unsigned()) {
+        hold(value.get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX));
       }
       if (value.is_number_float()) hold(std::abs(value.get<double>()) < 9e15);
       const auto number = value.get<std::int64_t>();
@@ -258,49 +275,53 @@ void Shape::check(const Json& value, const std::string& path) const {
     }
     case Kind::list:
       hold(value.size() >= node.least && value.size() <= node.most);
-      for (std::size_t i = 0; i < value.size(); ++i)
-        node.parts[0].check(value[i], path_join(path, i));
+      for (std::size_t i = 0; i < value.size(); ++i) node.parts[0].walk(value[i], {&step, {}, i});
       return;
     case Kind::map:
       hold(value.size() <= node.most);
-      for (const auto& [name, item] : value.items()) {
-        node.parts[0].check(item, path_join(path, printable(name, 60)));
-      }
+      for (const auto& [name, item] : value.items()) node.parts[0].walk(item, {&step, name});
       return;
     case Kind::object:
-      return check_object(value, path);
+      return walk_object(value, step);
     case Kind::tagged:
-      return check_tagged(value, path);
+      return walk_tagged(value, step);
     default:
       return;
   }
 }
 
-void Shape::check_object(const Json& value, const std::string& path) const {
+namespace {
+
+[[noreturn]] void refuse_absence(const std::string& path, const Shape& shape) {
+  throw field_error(path, "missing_required_parameter",
+                    fmt::format("{}: expected {}, found nothing", path, shape.expected()));
+}
+
+}  // namespace
+
+void Shape::walk_object(const Json& value, const Step& step) const {
   for (const Field& field : node_->fields) {
-    const std::string below = path_join(path, field.name);
+    const Step below{&step, field.name};
     const auto found = value.find(field.name);
     if (found == value.end()) {
-      if (field.need == Field::Need::optional) continue;
-      throw field_error(
-          below, "missing_required_parameter",
-          fmt::format("{}: expected {}, found nothing", below, field.shape.expected()));
+      if (field.need == Field::Need::required) refuse_absence(below.text(), field.shape);
+      continue;
     }
     if (found->is_null() && field.need == Field::Need::optional) continue;
-    if (field.effect == Field::Effect::some) field.shape.check(*found, below);
+    if (field.effect == Field::Effect::some) field.shape.walk(*found, below);
   }
 }
 
-void Shape::check_either(const Json& value, const std::string& path) const {
+void Shape::walk_either(const Json& value, const Step& step) const {
   std::vector<const Shape*> fitting;
   for (const Shape& part : node_->parts) {
     if (part.has_type_of(value)) fitting.push_back(&part);
   }
-  if (fitting.empty()) refuse(value, path, "invalid_type");
+  if (fitting.empty()) refuse(value, step, "invalid_type");
   std::optional<ApiError> deepest;
   for (const Shape* part : fitting) {
     try {
-      return part->check(value, path);
+      return part->walk(value, step);
     } catch (const ApiError& error) {
       if (!deepest || error.param.size() > deepest->param.size()) deepest = error;
     }
@@ -308,25 +329,22 @@ void Shape::check_either(const Json& value, const std::string& path) const {
   throw *deepest;
 }
 
-void Shape::check_tagged(const Json& value, const std::string& path) const {
-  const std::string below = path_join(path, node_->tag);
+void Shape::walk_tagged(const Json& value, const Step& step) const {
+  const Step below{&step, node_->tag};
   std::vector<std::string> known;
   const auto found = value.find(node_->tag);
   for (const Shape& part : node_->parts) {
     for (const Field& field : part.node_->fields) {
       if (field.name != node_->tag) continue;
       for (const std::string& word : field.shape.node_->words) {
-        if (found != value.end() && *found == word) return part.check(value, path);
+        if (found != value.end() && *found == word) return part.walk(value, step);
         known.push_back(word);
       }
     }
   }
   const Shape tag = words(known);
-  if (found == value.end()) {
-    throw field_error(below, "missing_required_parameter",
-                      fmt::format("{}: expected {}, found nothing", below, tag.expected()));
-  }
-  tag.check(*found, below);
+  if (found == value.end()) refuse_absence(below.text(), tag);
+  tag.walk(*found, below);
 }
 
 Json Shape::schema() const {

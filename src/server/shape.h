@@ -79,10 +79,12 @@ class Shape {
   explicit Shape(std::shared_ptr<const Node> node) : node_(std::move(node)) {}
   static std::shared_ptr<Node> make(Kind kind);
   bool has_type_of(const Json& value) const;
-  void check_object(const Json& value, const std::string& path) const;
-  void check_either(const Json& value, const std::string& path) const;
-  void check_tagged(const Json& value, const std::string& path) const;
-  [[noreturn]] void refuse(const Json& value, const std::string& path, const char* code) const;
+  struct Step;
+  void walk(const Json& value, const Step& step) const;
+  void walk_object(const Json& value, const Step& step) const;
+  void walk_either(const Json& value, const Step& step) const;
+  void walk_tagged(const Json& value, const Step& step) const;
+  [[noreturn]] void refuse(const Json& value, const Step& step, const char* code) const;
   void collect(const std::string& path, std::vector<Range>& ranges) const;
 
   std::shared_ptr<const Node> node_;

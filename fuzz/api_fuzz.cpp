@@ -1,0 +1,51 @@
+// api_fuzz.cpp — foreign bodies of requests, to every endpoint that reads one.
+//
+// The first byte chooses the endpoint, by its place in the list of routes; the rest is the body.
+// Each must be answered, and with JSON or a stream of it, whatever it says.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "server/server_testing.h"
+
+namespace {
+
+using nautile::server::Route;
+
+nautile::server::TestApi& api() {
+  static auto* const kApi = [] {
+    nautile::server::EchoOptions options = nautile::server::saying("Hm.</think>Yes.");
+    options.context = 256;
+    nautile::server::ApiOptions limits;
+    limits.workers = 1;
+    return new nautile::server::TestApi(options, nautile::server::kReasoningTemplate, limits);
+  }();
+  return *kApi;
+}
+
+const std::vector<Route>& posts() {
+  static const std::vector<Route> kPosts = [] {
+    std::vector<Route> routes;
+    for (const Route& route : api().api.routes()) {
+      if (route.method == "POST") routes.push_back(route);
+    }
+    return routes;
+  }();
+  return kPosts;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) return 0;
+  const Route& route = posts()[data[0] % posts().size()];
+  const auto reply =
+      api().post(route.path, std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
+  const int status = reply->status();
+  NAUTILE_ASSERT(status == 200 || (status >= 400 && status < 500), "{}: status {}: {}", route.path,
+                 status, reply->body());
+  if (!reply->streamed()) (void)reply->json();
+  return 0;
+}
