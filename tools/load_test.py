@@ -163,11 +163,22 @@ def bench(o: argparse.Namespace, server: Server, clients: int, tokens: int) -> d
 async def streams(o: argparse.Namespace) -> None:
     print(f"{o.count_streams} streams of 16 tokens with --queue 1024")
     with Server(o, "--queue", "1024", "--parallel", "128") as server:
-        run = bench(o, server, o.count_streams, 16)
+        work = asyncio.create_task(asyncio.to_thread(bench, o, server, o.count_streams, 16))
+        health = []
+        while not work.done():
+            start = time.monotonic()
+            link = await Link.to(server.port)
+            link.writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await link.response()
+            link.leave()
+            health.append(time.monotonic() - start)
+            await asyncio.sleep(0.05)
+        run = work.result()
         found = await (await Watch.of(server)).all()
     at_least("answers", run["answers"], o.count_streams)
     at_least("tokens", run["tokens"], 16 * o.count_streams)
     at_most("all of them took", run["seconds"], 180)
+    at_most("/health meanwhile, p99", percentile(health, 0.99), 0.25)
     at_least("decoded in one batch", found["batch_decode_rows_max"], 64, "rows")
 
 
