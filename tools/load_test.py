@@ -192,7 +192,7 @@ async def queue(o: argparse.Namespace) -> None:
         at_least("answered or refused with 429", run["answers"] + count, o.count_streams)
         at_least("with Retry-After", sum(f["with_retry_after"] for f in refused), count)
         at = [r["ms"] / 1e3 for r in server.records("request") if r["status"] == 429]
-        at_most("from a request's first byte to its refusal, by the log, p99", percentile(at, 0.99), 0.02)
+        at_most("from a request to its refusal, by the log, p99", percentile(at, 0.99), 0.02)
 
         # And as a client sees it, one after another, while the queue is full and the engine at work.
         watch = await Watch.of(server)
