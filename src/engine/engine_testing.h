@@ -161,6 +161,15 @@ inline std::vector<TokenId> random_prompt(std::mt19937& random, std::size_t size
   return tokens;
 }
 
+inline Request random_request(std::size_t prompt, std::int64_t max_tokens, unsigned seed = 1) {
+  std::mt19937 random(seed);
+  Request request;
+  request.prompt = random_prompt(random, prompt);
+  request.max_tokens = max_tokens;
+  request.sampling.seed = seed;
+  return request;
+}
+
 // A folder that is gone afterwards.
 struct ScratchFolder {
   ScratchFolder() {

@@ -19,14 +19,16 @@ const PageFile* find_page_file(std::string_view path) {
 }
 
 Headers page_headers(const PageFile& file) {
-  return {{"Content-Security-Policy", std::string(kContentSecurityPolicy)},
-          {"ETag", std::string(file.etag)},
-          {"Cache-Control", "no-cache"},
-          {"X-Content-Type-Options", "nosniff"},
-          {"Referrer-Policy", "no-referrer"},
-          {"Cross-Origin-Opener-Policy", "same-origin"},
-          {"Cross-Origin-Resource-Policy", "same-origin"},
-          {"Permissions-Policy", "camera=(), geolocation=(), microphone=()"}};
+  Headers headers = {{"Content-Security-Policy", std::string(kContentSecurityPolicy)},
+                     {"ETag", std::string(file.etag)},
+                     {"Cache-Control", "no-cache"},
+                     {"X-Content-Type-Options", "nosniff"},
+                     {"Referrer-Policy", "no-referrer"},
+                     {"Cross-Origin-Opener-Policy", "same-origin"},
+                     {"Cross-Origin-Resource-Policy", "same-origin"},
+                     {"Permissions-Policy", "camera=(), geolocation=(), microphone=()"}};
+  if (!file.encoding.empty()) headers.emplace_back("Content-Encoding", file.encoding);
+  return headers;
 }
 
 bool page_is_known(const PageFile& file, std::string_view if_none_match) {

@@ -13,6 +13,7 @@ namespace nautile::server {
 struct PageFile {
   std::string_view path;          // of the URL: "/" is the page itself, the rest "/page/…"
   std::string_view content_type;  // with its charset
+  std::string_view encoding;      // of `bytes`: "gzip" or ""
   std::span<const std::byte> bytes;
   std::string_view etag;  // quoted, of the bytes
 };
@@ -29,8 +30,9 @@ const PageFile* find_page_file(std::string_view path);
 extern const std::string_view kContentSecurityPolicy;
 
 // The headers of an answer that carries `file`, or of the 304 that spares it: the policy above,
-// ETag, Cache-Control (asked again each time, so that a new program shows its own page) and what
-// keeps other sites away. The page needs no key.
+// Content-Encoding, ETag, Cache-Control (asked again each time, so that a new program shows its own
+// page) and what keeps other sites away. The page needs no key. A client that takes no gzip gets it
+// all the same: every browser takes it.
 Headers page_headers(const PageFile& file);
 
 // If an If-None-Match header says that the client has `file` already.

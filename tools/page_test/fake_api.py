@@ -142,10 +142,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             STATE.prompt += 200
             STATE.cached += 120 + wave
             values = {
-                "nautile_requests_running": 6 + wave // 8, "nautile_requests_waiting": wave // 20, "nautile_kv_pages": 512,
+                "nautile_engine_running": 6 + wave // 8, "nautile_engine_waiting": wave // 20, "nautile_kv_pages": 512,
                 "nautile_kv_pages_used": 300 + wave, "nautile_kv_pages_cached": 120, "process_resident_memory_bytes": 1.9e9 + wave * 1e6,
-                "nautile_requests_total": 420, "nautile_requests_finished_total": 400, "nautile_requests_cancelled_total": 9,
-                "nautile_requests_failed_total": 0, "nautile_requests_refused_total": 4, "nautile_prompt_tokens_total": STATE.prompt,
+                "nautile_engine_requests_total": 420, "nautile_engine_finished_total": 400, "nautile_engine_cancelled_total": 9,
+                "nautile_engine_failed_total": 0, "nautile_engine_refused_total": 4, "nautile_prompt_tokens_total": STATE.prompt,
                 "nautile_cached_tokens_total": STATE.cached, "nautile_completion_tokens_total": STATE.completion,
             }
         return "".join(f'# TYPE {name} gauge\n{name}{{model="think-small"}} {value}\n' for name, value in values.items())
@@ -198,7 +198,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.write(": keep-alive\n\n")
                 time.sleep(0.25)
         if scene in ("think", "think-long"):
-            self.say(request, "The question is short. I look at it from two sides, and then I am done." * (1 if scene == "think" else 20), "reasoning_content", 0.08)
+            self.say(request, "The question is short. I look at it from two sides, and then I am done." * (1 if scene == "think" else 20), "reasoning_content", 0.15)
         if scene == "tool":
             self.chunk(request, {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": ""}}]})
             for part in ('{"city": ', '"Paris", ', '"days": 3}'):

@@ -149,18 +149,27 @@ export class Chat {
     this.input.focus();
   }
 
-  async #answer(parent) {
+  // Goes on where an answer was cut short.
+  proceed(node) {
+    if (this.generation) return;
+    node.finish = node.error = undefined;
+    this.#run(node, messages => {
+      messages.at(-1).prefix = true;
+      if (node.reasoning) messages.at(-1).reasoning_content = node.reasoning;
+      return messages;
+    });
+  }
+
+  #answer(parent) {
+    const node = addNode(this.conversation, parent, {role: 'assistant', model: this.conversation.model});
+    this.#run(node, messages => messages.slice(0, -1));
+  }
+
+  // Has `node` written; `trim` makes what is asked of the messages down to it.
+  async #run(node, trim) {
     const {conversation} = this;
-    let body;
-    try {
-      body = {...requestFields(conversation.settings), messages: messagesDownTo(conversation, parent)};
-      if (conversation.model) body.model = conversation.model;
-    } catch (error) {
-      body = null;
-      announce(error.message);
-    }
-    const node = addNode(conversation, parent, {role: 'assistant', content: '', model: conversation.model});
-    if (!body) return;
+    const body = {...requestFields(conversation.settings), messages: trim(messagesDownTo(conversation, node.id))};
+    if (conversation.model) body.model = conversation.model;
     const generation = new Generation(conversation, node, {changed: () => this.#changed(generation), askKey: this.askKey});
     this.generations.set(conversation.id, generation);
     conversation.updated = Date.now();

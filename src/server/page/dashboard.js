@@ -74,7 +74,7 @@ export class Dashboard {
     this.requests.push([now.running, now.waiting]);
     if (rates && Number.isFinite(rates.hits)) this.lastHits = rates.hits;
     this.hits.push([this.lastHits ?? NaN, now.prompt > 0 ? 100 * now.cached / now.prompt : NaN]);
-    this.pages.push([100 * (now.pagesUsed - now.pagesCached) / now.pages, 100 * now.pagesCached / now.pages]);
+    this.pages.push([100 * now.pagesUsed / now.pages, 100 * now.pagesCached / now.pages]);
     this.memory.push([now.memory]);
     for (const [key, element] of Object.entries(this.totals)) {
       element.textContent = Number.isFinite(now[key]) ? number(now[key]) : '–';

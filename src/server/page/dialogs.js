@@ -72,7 +72,7 @@ export function settingsDialog(settings, change, makeDefault) {
 // Resolves to the key typed, or null.
 export function keyDialog() {
   return openDialog('This server wants a key', close => {
-    const input = h('input', {id: 'key', type: 'password', autocomplete: 'off', required: true});
+    const input = h('input', {id: 'key', type: 'password', autocomplete: 'off', required: true, autofocus: true});
     return h('form', {class: 'body', onsubmit: event => { event.preventDefault(); close(input.value.trim()); }},
       h('p', {class: 'lead'}, 'It is kept until this tab closes, and sent to this server alone.'),
       h('div', {class: 'field'}, h('label', {for: 'key'}, 'API key'), input),

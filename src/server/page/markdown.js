@@ -190,35 +190,54 @@ export function codeBlock(text, language) {
     h('pre', {tabIndex: 0, role: 'region', 'aria-label': `Code, ${language || 'text'}`}, code));
 }
 
-const shown = new WeakMap();    // element -> [{raw, element}], its blocks
+const shown = new WeakMap();    // element -> {text, exact, blocks}, what it shows
 const tooHard = new WeakMap();  // element -> length of a text that the lexer gave up on
 
-// Shows `text` in `target`. Blocks that are as they were stay, so a growing text costs its last one.
-export function showMarkdown(target, text) {
-  let tokens = null;
+// The blocks of text[from…]: {raw, end, token}, `end` in text. `exact`: each token tells its place.
+function blocksOf(text, from) {
+  deadline = performance.now() + patience;
+  let end = from;
+  const all = lexer(text.slice(from)).map(token => ({raw: token.raw, end: end += token.raw.length, token}));
+  return {exact: end === text.length, blocks: all.filter(({token}) => token.type !== 'space' && token.type !== 'def')};
+}
+
+function showPlain(target, text) {
+  shown.delete(target);
+  target.classList.add('plain');
+  target.textContent = text;
+}
+
+// Shows `text` in `target`. Blocks that are as they were stay.
+export function showMarkdown(target, text, from = 0, kept = []) {
+  if (!lexer || text.length >= tooHard.get(target)) return showPlain(target, text);
+  let found;
   try {
-    deadline = performance.now() + patience;
-    if (!(text.length >= tooHard.get(target))) tokens = lexer?.(text);
+    found = blocksOf(text, from);
   } catch {
-    tooHard.set(target, text.length);  // or nested beyond what it can take
-  }
-  if (!tokens) {
-    shown.delete(target);
-    target.classList.add('plain');
-    target.textContent = text;
-    return;
+    tooHard.set(target, text.length);  // of time, or of nesting
+    return showPlain(target, text);
   }
   target.classList.remove('plain');
-  const before = shown.get(target) ?? [];
+  const before = shown.get(target)?.blocks ?? [];
   if (!before.length) target.textContent = '';
-  const after = tokens.filter(token => token.type !== 'space' && token.type !== 'def').map((token, index) => {
+  const blocks = [...kept, ...found.blocks].map(({raw, end, token, element}, index) => {
+    if (element) return before[index];
     const old = before[index];
-    if (old?.raw === token.raw) return old;
-    const element = h('div', {}, block(token));
-    if (old) old.element.replaceWith(element);
-    else target.append(element);
-    return {raw: token.raw, element};
+    if (old?.raw === raw) return {...old, end};
+    const made = h('div', {}, block(token));
+    if (old) old.element.replaceWith(made);
+    else target.append(made);
+    return {raw, end, element: made};
   });
-  for (const old of before.slice(after.length)) old.element.remove();
-  shown.set(target, after);
+  for (const old of before.slice(blocks.length)) old.element.remove();
+  shown.set(target, {text, exact: found.exact, blocks});
+}
+
+// The same while a text grows: what stands before its last blocks is not read again. It may then
+// differ from showMarkdown's where an early block names a reference that comes late.
+export function growMarkdown(target, text) {
+  const {text: before, exact, blocks} = shown.get(target) ?? {};
+  if (!exact || blocks.length < 4 || !text.startsWith(before)) return showMarkdown(target, text);
+  const kept = blocks.slice(0, -2);
+  showMarkdown(target, text, kept.at(-1).end, kept);
 }

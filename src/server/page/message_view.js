@@ -1,6 +1,6 @@
 // message_view.js — MessageView: one message on the page.
 
-import {codeBlock, showMarkdown} from './markdown.js';
+import {codeBlock, growMarkdown, showMarkdown} from './markdown.js';
 import {copyText, h, icon, iconButton, number, seconds} from './dom.js';
 import {versions} from './tree.js';
 
@@ -21,7 +21,7 @@ function pretty(text) {
 }
 
 export class MessageView {
-  // `acts`: regenerate(node), edit(node, text), switchVersion(node, step), stop().
+  // `acts`: regenerate(node), proceed(node), edit(node, text), switchVersion(node, step).
   constructor(conversation, node, acts) {
     Object.assign(this, {conversation, node, acts});
     this.body = h('div', {class: node.role === 'assistant' ? 'prose' : 'prose plain'});
@@ -42,7 +42,7 @@ export class MessageView {
     if (node.role === 'user') this.body.textContent = node.content;
     else {
       this.#showReasoning(generation);
-      showMarkdown(this.body, node.content);
+      (generation ? growMarkdown : showMarkdown)(this.body, node.content);
       this.#showCalls();
       this.#showStatus(generation);
     }
@@ -73,7 +73,7 @@ export class MessageView {
 
   // What is folded costs nothing.
   #fillReasoning() {
-    if (this.reasoning.open) showMarkdown(this.reasoningBody, this.node.reasoning);
+    if (this.reasoning.open) growMarkdown(this.reasoningBody, this.node.reasoning);
   }
 
   #showCalls() {
@@ -103,11 +103,11 @@ export class MessageView {
       if (this.statusKind === 'retrying') return void (this.status.firstChild.textContent = parts[0].textContent);
     } else if (generation && ['waiting', 'queued'].includes(generation.state)) {
       parts = [h('p', {class: 'pulse'}, generation.state === 'queued' ? 'Waiting in the queue' : 'Waiting for the model')];
-    } else if (!generation && node.error) {
-      parts = [h('p', {class: 'warn', role: 'alert'}, node.error),
-        h('button', {type: 'button', onclick: () => this.acts.regenerate(node)}, 'Try again')];
-    } else if (!generation && finishes[node.finish]) {
-      parts = [h('p', {}, finishes[node.finish])];
+    } else if (!generation && (node.error || finishes[node.finish])) {
+      const button = (label, act) => h('button', {type: 'button', onclick: () => this.acts[act](node)}, label);
+      parts = node.error ? [h('p', {class: 'warn', role: 'alert'}, node.error), button('Try again', 'regenerate')]
+        : [h('p', {}, finishes[node.finish])];
+      if (node.content && !node.calls) parts.push(button('Go on', 'proceed'));
     }
     const kind = generation ? generation.state : `${node.error ?? ''}${node.finish ?? ''}`;
     if (this.statusKind === kind) return;
@@ -119,7 +119,7 @@ export class MessageView {
     const {node} = this;
     const {index, count} = versions(this.conversation, node);
     const busy = Boolean(generation);
-    const key = `${busy} ${index} ${count}`;
+    const key = `${busy} ${index} ${count} ${Boolean(node.error)}`;
     if (this.footKey !== key) {
       this.footKey = key;
       this.counter = h('span', {class: 'counter'});
@@ -129,9 +129,9 @@ export class MessageView {
           iconButton('left', 'Earlier version', () => this.acts.switchVersion(node, -1), {disabled: index === 0}),
           h('span', {}, `${index + 1} / ${count}`),
           iconButton('right', 'Later version', () => this.acts.switchVersion(node, 1), {disabled: index === count - 1})),
-        !busy && copy,
-        !busy && iconButton('edit', 'Edit', () => this.edit()),
-        !busy && node.role === 'assistant' && iconButton('again', 'Answer again', () => this.acts.regenerate(node)),
+        !busy && node.content && copy,
+        !busy && node.content && iconButton('edit', 'Edit', () => this.edit()),
+        !busy && node.role === 'assistant' && !node.error && iconButton('again', 'Answer again', () => this.acts.regenerate(node)),
         this.counter].filter(Boolean));
     }
     this.counter.replaceChildren(...this.#counts(generation).map((text, index) => h('span', {}, index ? ` · ${text}` : text)));

@@ -12,11 +12,11 @@ export function parseMetrics(text) {
 }
 
 const names = {
-  running: 'nautile_requests_running', waiting: 'nautile_requests_waiting',
+  running: 'nautile_engine_running', waiting: 'nautile_engine_waiting',
   pages: 'nautile_kv_pages', pagesUsed: 'nautile_kv_pages_used', pagesCached: 'nautile_kv_pages_cached',
   memory: 'process_resident_memory_bytes', diskBytes: 'nautile_disk_cache_bytes',
-  requests: 'nautile_requests_total', finished: 'nautile_requests_finished_total', cancelled: 'nautile_requests_cancelled_total',
-  failed: 'nautile_requests_failed_total', refused: 'nautile_requests_refused_total',
+  requests: 'nautile_engine_requests_total', finished: 'nautile_engine_finished_total', cancelled: 'nautile_engine_cancelled_total',
+  failed: 'nautile_engine_failed_total', refused: 'nautile_engine_refused_total',
   prompt: 'nautile_prompt_tokens_total', cached: 'nautile_cached_tokens_total', completion: 'nautile_completion_tokens_total',
 };
 

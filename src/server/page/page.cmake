@@ -61,13 +61,15 @@ endif()
 # The list is rewritten only when it changes, so that a new configuration builds nothing again.
 set(NAUTILE_PAGE_LIST_FILE ${CMAKE_CURRENT_BINARY_DIR}/page_files.txt)
 file(CONFIGURE OUTPUT ${NAUTILE_PAGE_LIST_FILE} CONTENT "${NAUTILE_PAGE_LIST}" @ONLY)
+find_program(NAUTILE_GZIP gzip)
 set(NAUTILE_PAGE_CPP ${CMAKE_CURRENT_BINARY_DIR}/page_files.inc.cpp)
 add_custom_command(
   OUTPUT ${NAUTILE_PAGE_CPP}
   COMMAND ${CMAKE_COMMAND} -DLIST=${NAUTILE_PAGE_LIST_FILE} -DOUT=${NAUTILE_PAGE_CPP}
+          -DGZIP=$<$<BOOL:${NAUTILE_GZIP}>:${NAUTILE_GZIP}>
           -P ${NAUTILE_PAGE_FOLDER}/embed_page.cmake
   DEPENDS ${NAUTILE_PAGE_LIST_FILE} ${NAUTILE_PAGE_SOURCES} ${NAUTILE_PAGE_FOLDER}/embed_page.cmake
   VERBATIM)
 target_sources(nautile_server PRIVATE ${NAUTILE_PAGE_CPP})
-# The compiler does not tell ninja of what .incbin reads, nor ccache.
+# The compiler does not tell ninja of what .incbin reads.
 set_source_files_properties(${NAUTILE_PAGE_CPP} PROPERTIES OBJECT_DEPENDS "${NAUTILE_PAGE_SOURCES}")

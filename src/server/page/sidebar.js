@@ -65,6 +65,7 @@ export class Sidebar {
   }
 
   #show(heads, searching) {
+    if (this.renaming) return;  // a name is being typed; the list is shown when it is done
     const focused = document.activeElement?.closest?.('.entry')?.querySelector('a')?.dataset.id;
     const groups = new Map();
     for (const head of heads) {
@@ -108,10 +109,10 @@ export class Sidebar {
   rename(id) {
     const link = this.#link(id);
     const entry = link.parentElement;
-    let open = true;
+    let open = this.renaming = true;
     const end = async keep => {
       if (!open) return;
-      open = false;
+      open = this.renaming = false;
       const title = input.value.trim().slice(0, 200);
       if (keep && title) await this.acts.renamed(id, title);
       await this.refresh();
