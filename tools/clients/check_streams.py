@@ -94,8 +94,8 @@ def check_completions(api, model):
 
 
 def check_responses(api, model):
-    for more in ({}, {"tools": [{"type": "function", **WEATHER}], "tool_choice": "required"}):
-        body = {"model": model, "input": ASK, "max_output_tokens": 64, "temperature": 0, **more}
+    for tokens, more in ((24, {}), (300, {"tools": [{"type": "function", **WEATHER}], "tool_choice": "required"})):
+        body = {"model": model, "input": ASK, "max_output_tokens": tokens, "temperature": 0, **more}
         answer = whole(api, "/v1/responses", body)
         events = events_of(streamed(api, "/v1/responses", body))
         datas = [json.loads(data) for _, data in events if data != "[DONE]"]
@@ -114,8 +114,8 @@ def check_responses(api, model):
 
 def check_anthropic(api, model):
     tool = {"name": "get_weather", "input_schema": WEATHER["parameters"]}
-    for more in ({}, {"tools": [tool], "tool_choice": {"type": "any"}}):
-        body = {"model": model, "messages": ASK, "max_tokens": 64, "temperature": 0, **more}
+    for tokens, more in ((24, {}), (300, {"tools": [tool], "tool_choice": {"type": "any"}})):
+        body = {"model": model, "messages": ASK, "max_tokens": tokens, "temperature": 0, **more}
         answer = whole(api, "/v1/messages", body)
         events = events_of(streamed(api, "/v1/messages", body))
         datas = [json.loads(data) for _, data in events]
@@ -161,7 +161,7 @@ def main(url, key, model):
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER["parameters"]}}
     checks = {"chat": lambda a: check_chat(a, model, {}),
               "chat, logprobs": lambda a: check_chat(a, model, {"logprobs": True, "top_logprobs": 2}),
-              "chat, tools": lambda a: check_chat(a, model, {"tools": tools, "tool_choice": "required"}),
+              "chat, tools": lambda a: check_chat(a, model, {"tools": tools, "tool_choice": "required", "max_tokens": 300}),
               "chat, stop": lambda a: check_chat(a, model, {"stop": ["e", "o "]}),
               "chat, schema": lambda a: check_chat(a, model, {"response_format": schema}),
               "completions": lambda a: check_completions(a, model),

@@ -9,8 +9,8 @@ WEATHER = {"name": "get_weather", "description": "How warm it is in a city",
 
 
 def client(server, **options):
-    return anthropic.Anthropic(base_url=server.url, api_key=server.key,
-                               **{"max_retries": 0, "timeout": 120, **options})
+    return anthropic.Anthropic(**{"base_url": server.url, "api_key": server.key, "max_retries": 0, "timeout": 120,
+                                  **options})
 
 
 def ask(text):
@@ -58,7 +58,7 @@ def thinking(server):
 @feature("tool required")
 def tool_required(server):
     answer = client(server).messages.create(
-        model=server.model, max_tokens=80, messages=ask("How warm is it in Oslo?"), tools=[WEATHER],
+        model=server.model, max_tokens=200, messages=ask("How warm is it in Oslo?"), tools=[WEATHER],
         tool_choice={"type": "any", "disable_parallel_tool_use": True})
     expect(answer.stop_reason, "tool_use")
     (block,) = [block for block in answer.content if block.type == "tool_use"]
@@ -109,7 +109,7 @@ def errors(server):
         return lambda: (api or client(server)).messages.create(
             **{"model": server.model, "max_tokens": 9, "messages": ask("x"), **options})
 
-    error = expect_error(anthropic.BadRequestError, create(temperature=3))
+    error = expect_error(anthropic.BadRequestError, create(extra_body={"temperature": 3}))
     assert "temperature" in str(error) and error.body["error"]["type"] == "invalid_request_error"
     expect_error(anthropic.NotFoundError, create(model="no-such-model"))
     expect_error(anthropic.AuthenticationError, create(client(server, api_key="wrong-key-1")))

@@ -18,11 +18,11 @@ def client(server, mode):
 
 def create(server, mode, **options):
     user = client(server, mode).chat.completions.create(
-        model=server.model, response_model=User, max_retries=1, max_tokens=80,
+        model=server.model, response_model=User, max_retries=1, max_tokens=200,
         messages=[{"role": "user", "content": "Describe a user"}], **options)
     assert isinstance(user, User)
     if server.scripted:
-        expect(user, User(name="Ada", age=36))
+        expect((user.name, user.age), ("Ada", 36))  # its class is a copy
 
 
 @feature("tools")
@@ -39,7 +39,7 @@ def schema(server):
 def partial(server):
     last = None
     for last in client(server, instructor.Mode.TOOLS).chat.completions.create_partial(
-            model=server.model, response_model=User, max_tokens=80,
+            model=server.model, response_model=User, max_tokens=200,
             messages=[{"role": "user", "content": "Describe a user"}]):
         pass
     assert last.name is not None and last.age is not None

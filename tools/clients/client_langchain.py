@@ -20,7 +20,7 @@ def get_weather(city: str) -> str:
 
 
 def model(server, **options):
-    return ChatOpenAI(**{"model": server.model, "base_url": server.v1, "api_key": server.key, "max_tokens": 60,
+    return ChatOpenAI(**{"model": server.model, "base_url": server.v1, "api_key": server.key, "max_tokens": 200,
                          "max_retries": 0, "timeout": 120, **options})
 
 

@@ -28,7 +28,7 @@ def options(server, text, **more):
 
 @feature("completion")
 def completion(server):
-    answer = litellm.completion(**options(server, "Say hello", max_tokens=16))
+    answer = litellm.completion(**options(server, "Say hello", max_tokens=24))
     assert answer.choices[0].finish_reason in ("stop", "length") and answer.usage.total_tokens > 0
     if server.scripted:
         expect(answer.choices[0].message.content, "Hello there, friend.")
@@ -44,7 +44,7 @@ def stream(server):
 
 @feature("json_schema")
 def schema(server):
-    answer = litellm.completion(**options(server, "Describe a user", max_tokens=60, response_format=User))
+    answer = litellm.completion(**options(server, "Describe a user", max_tokens=200, response_format=User))
     assert User.model_validate_json(answer.choices[0].message.content)
 
 

@@ -28,14 +28,12 @@ def get_weather(city: str) -> str:
 
 
 def model(server):
-    model = llm.get_model(server.name)
-    model.key = server.key
-    return model
+    return llm.get_model(server.name)
 
 
 @feature("prompt")
 def prompt(server):
-    answer = model(server).prompt("Say hello", max_tokens=16, stream=False)
+    answer = model(server).prompt("Say hello", max_tokens=24, stream=False, key=server.key)
     assert answer.text() and answer.usage().output > 0
     if server.scripted:
         expect(answer.text(), "Hello there, friend.")
@@ -43,18 +41,18 @@ def prompt(server):
 
 @feature("stream")
 def stream(server):
-    assert "".join(model(server).prompt("Say hello", max_tokens=16, stream=True))
+    assert "".join(model(server).prompt("Say hello", max_tokens=24, stream=True, key=server.key))
 
 
 @feature("schema")
 def schema(server):
-    answer = model(server).prompt("Describe a user", schema=User, max_tokens=60, stream=False)
+    answer = model(server).prompt("Describe a user", schema=User, max_tokens=200, stream=False, key=server.key)
     User.model_validate_json(answer.text())
 
 
 @feature("tools, loop", on=[SCRIPTED])
 def tools(server):
-    chain = model(server).chain("Compare Oslo and Rome", tools=[get_weather])
+    chain = model(server).chain("Compare Oslo and Rome", tools=[get_weather], key=server.key)
     text = chain.text()
     assert text.endswith("Both have 21 degrees."), text
 
@@ -62,8 +60,8 @@ def tools(server):
 @feature("conversation")
 def conversation(server):
     talk = model(server).conversation()
-    talk.prompt("Say hello", max_tokens=4, stream=False).text()
-    assert talk.prompt("And again", max_tokens=4, stream=False).text() is not None
+    talk.prompt("Say hello", max_tokens=4, stream=False, key=server.key).text()
+    assert talk.prompt("And again", max_tokens=4, stream=False, key=server.key).text() is not None
 
 
 run("llm")

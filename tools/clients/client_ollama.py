@@ -28,7 +28,7 @@ def models(server):
 
 @feature("chat")
 def chat(server):
-    answer = client(server).chat(server.model, messages=ask("Say hello"), options={"num_predict": 16})
+    answer = client(server).chat(server.model, messages=ask("Say hello"), options={"num_predict": 24})
     assert answer.done and answer.eval_count > 0 and answer.prompt_eval_count > 0
     if server.scripted:
         expect(answer.message.content, "Hello there, friend.")
@@ -55,7 +55,7 @@ def generate(server):
 @feature("format: a schema")
 def structured(server):
     answer = client(server).chat(server.model, messages=ask("Describe a user"), format=SCHEMA,
-                                 options={"num_predict": 80})
+                                 options={"num_predict": 200})
     expect(set(json.loads(answer.message.content)), {"name", "age"})
 
 

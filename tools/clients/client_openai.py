@@ -19,7 +19,7 @@ WEATHER = {"type": "function", "function": {
 
 
 def client(server, **options):
-    return openai.OpenAI(base_url=server.v1, api_key=server.key, **{"max_retries": 0, "timeout": 120, **options})
+    return openai.OpenAI(**{"base_url": server.v1, "api_key": server.key, "max_retries": 0, "timeout": 120, **options})
 
 
 def ask(text):
@@ -79,7 +79,7 @@ def accumulator(server):
 def parse(server):
     for text in ("Describe a user",):
         answer = client(server).chat.completions.parse(
-            model=server.model, messages=ask(text), response_format=User, max_tokens=60)
+            model=server.model, messages=ask(text), response_format=User, max_tokens=200)
         user = answer.choices[0].message.parsed
         assert isinstance(user, User)
         if server.scripted:
@@ -89,7 +89,7 @@ def parse(server):
 @feature("json_object")
 def json_object(server):
     answer = client(server).chat.completions.create(
-        model=server.model, messages=ask("Describe a user as JSON"), max_tokens=60,
+        model=server.model, messages=ask("Describe a user as JSON"), max_tokens=200,
         response_format={"type": "json_object"})
     assert isinstance(json.loads(answer.choices[0].message.content), dict)
 
@@ -98,7 +98,7 @@ def json_object(server):
 def tool_required(server):
     answer = client(server).chat.completions.create(
         model=server.model, messages=ask("How warm is it in Oslo?"), tools=[WEATHER], tool_choice="required",
-        parallel_tool_calls=False, max_tokens=80)
+        parallel_tool_calls=False, max_tokens=200)
     choice = answer.choices[0]
     expect(choice.finish_reason, "tool_calls")
     (call,) = choice.message.tool_calls
@@ -213,12 +213,12 @@ def responses_stream(server):
 @feature("responses parse, tools")
 def responses_parse(server):
     answer = client(server).responses.parse(model=server.model, input="Describe a user", text_format=User,
-                                            max_output_tokens=60)
+                                            max_output_tokens=200)
     assert isinstance(answer.output_parsed, User)
     tool = {"type": "function", **{k: v for k, v in WEATHER["function"].items()}}
     called = client(server).responses.create(
         model=server.model, input="How warm is it in Oslo?", tools=[tool], tool_choice="required",
-        parallel_tool_calls=False, max_output_tokens=80)
+        parallel_tool_calls=False, max_output_tokens=200)
     (call,) = [item for item in called.output if item.type == "function_call"]
     assert set(json.loads(call.arguments)) == {"city"}
     if server.scripted:

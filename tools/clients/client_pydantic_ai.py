@@ -19,14 +19,14 @@ class User(BaseModel):
 
 def provider(server, **options):
     return OpenAIProvider(openai_client=AsyncOpenAI(
-        base_url=server.v1, api_key=server.key, **{"max_retries": 0, "timeout": 120, **options}))
+        **{"base_url": server.v1, "api_key": server.key, "max_retries": 0, "timeout": 120, **options}))
 
 
 def chat(server, **options):
     return OpenAIChatModel(server.model, provider=provider(server, **options))
 
 
-SETTINGS = {"max_tokens": 80}
+SETTINGS = {"max_tokens": 200}
 
 
 @feature("chat")

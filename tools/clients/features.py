@@ -85,11 +85,11 @@ def expect(found, wanted):
 
 
 def expect_error(kind, call):
-    """Calls, and holds what is raised to be exactly of this class -> the error."""
+    """Calls, and holds what is raised to be of this class -> the error."""
     try:
         call()
     except Exception as error:  # noqa: B902  any other class is a finding
-        if type(error) is not kind:
+        if not isinstance(error, kind):
             raise AssertionError(f"expected {kind.__name__}, found {type(error).__name__}: {error}") from error
         return error
     raise AssertionError(f"expected {kind.__name__}, found an answer")
