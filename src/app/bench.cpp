@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "app/bench_serve.h"
 #include "app/loaded_model.h"
 #include "app/machine.h"
 #include "app/program.h"
@@ -279,6 +280,7 @@ void add_bench(CLI::App& root, Program& program) {
       ->type_name("N")
       ->check(CLI::Range(1, 1000));
   verb->add_flag("--json", options->as_json, "Print JSON");
+  add_bench_serve(*verb, program);
 }
 
 }  // namespace nautile::app

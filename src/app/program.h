@@ -26,7 +26,9 @@ CLI::App* add_verb(CLI::App& root, Program& program, const std::string& name,
                    const std::string& description, const std::shared_ptr<Options>& options,
                    ExitCode (*run)(const Options&, const Environment&)) {
   CLI::App* verb = root.add_subcommand(name, description);
-  verb->callback([&program, options, run] {
+  verb->callback([&program, verb, options, run] {
+    // A verb's own verb speaks first and has the word.
+    if (!verb->get_subcommands().empty()) return;
     program.action = [&program, options, run] { return run(*options, program.environment); };
   });
   return verb;

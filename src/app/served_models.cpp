@@ -121,7 +121,8 @@ std::vector<ModelEntry> ServedModels::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<ModelEntry> list;
   for (const auto& entry : entries_) {
-    list.push_back({entry->name, entry->state, entry->created, entry->error});
+    const std::int64_t context = entry->served ? entry->served->engine->context() : 0;
+    list.push_back({entry->name, entry->state, entry->created, entry->error, context});
   }
   return list;
 }

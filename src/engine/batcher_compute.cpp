@@ -126,6 +126,7 @@ void Batcher::compute(std::span<const Part> parts) {
       fail_request(job.choice->request, error);
   }
   std::int64_t first = 0;
+  const std::uint64_t decoded = counts_.decode_rows;
   for (const Part& part : parts) {
     const std::int64_t begin = std::exchange(first, first + part.rows);
     if (part.choice->state == Choice::State::ended) continue;
@@ -136,6 +137,7 @@ void Batcher::compute(std::span<const Part> parts) {
         fail_request(part.choice->request, error.what());
     }
   }
+  counts_.most_decode_rows = std::max(counts_.most_decode_rows, counts_.decode_rows - decoded);
 }
 
 // The batch could not be computed and nothing has changed. Where memory is short the junior gives

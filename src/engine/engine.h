@@ -32,7 +32,7 @@ struct EngineCounts {
   std::uint64_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
   std::uint64_t disk_hits = 0, disk_bytes = 0;  // pages read back from the cache on disk; its size
   std::uint64_t steps = 0, rows = 0, most_rows = 0;  // batches, their rows, the rows of the largest
-  std::uint64_t decode_rows = 0;
+  std::uint64_t decode_rows = 0, most_decode_rows = 0;  // rows that decoded; the most in one batch
   double busy_seconds = 0;
   double tokens_per_second = 0;  // completion tokens over the last ten seconds
 };

@@ -32,6 +32,8 @@ constexpr CountRow kRows[] = {
      member<&Counts::tokens_per_second>},
     {"nautile_disk_cache_bytes", kGauge, "Size of the cache on disk.", member<&Counts::disk_bytes>},
     {"nautile_batch_rows_max", kGauge, "Rows of the largest batch.", member<&Counts::most_rows>},
+    {"nautile_batch_decode_rows_max", kGauge, "Rows that decoded in one batch, at most.",
+     member<&Counts::most_decode_rows>},
     {"nautile_engine_requests_total", kCounter, "Requests admitted.", member<&Counts::requests>},
     {"nautile_engine_finished_total", kCounter, "Requests that ended by themselves.",
      member<&Counts::finished>},
