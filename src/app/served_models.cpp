@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 
 #include "app/sha256.h"
@@ -261,7 +262,7 @@ std::shared_ptr<ServedModels::Loaded> ServedModels::make(const Entry& entry) {
   auto loaded = std::make_shared<Loaded>(std::move(model), std::move(format), std::move(options),
                                          metrics_, entry.name);
   log_.write("model_loaded", {{"model", entry.name},
-                              {"seconds", seconds},
+                              {"seconds", std::round(seconds * 1000) / 1000},
                               {"context", loaded->options.context},
                               {"kv_tokens", loaded->options.kv_tokens},
                               {"bytes", loaded->bytes},
