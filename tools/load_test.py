@@ -175,6 +175,8 @@ async def streams(o: argparse.Namespace) -> None:
             await asyncio.sleep(0.05)
         run = work.result()
         found = await (await Watch.of(server)).all()
+    for failure in run["failures"]:
+        print(f"  {failure['count']} of status {failure['status']}: {failure['example']}")
     at_least("answers", run["answers"], o.count_streams)
     at_least("tokens", run["tokens"], 16 * o.count_streams)
     at_most("all of them took", run["seconds"], 180)
@@ -311,14 +313,14 @@ def slope(samples: list[tuple[float, float]]) -> tuple[float, float]:
 async def soak(o: argparse.Namespace) -> None:
     print(f"mixed use for {o.seconds:.0f} s")
     # Pages enough to be used all before memory is watched.
-    with Server(o, "--parallel", "8", "--queue", "16", "--ctx", "1024", "--kv-tokens", "4096") as server:
+    with Server(o, "--parallel", "8", "--queue", "16", "--ctx", "512", "--kv-tokens", "4096") as server:
         end = time.monotonic() + o.seconds
         counts, samples, fds = {}, [], []
 
         async def client(number: int) -> None:
             chance = random.Random(number)
             while time.monotonic() < end:
-                words = " ".join(str(chance.randrange(100)) for _ in range(chance.choice([5, 40, 150])))
+                words = " ".join(str(chance.randrange(100)) for _ in range(chance.choice([5, 30, 90])))
                 kind = chance.choice(["whole", "stream", "stream", "leave", "bad"])
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                     if kind == "bad":
