@@ -175,6 +175,8 @@ async def streams(o: argparse.Namespace) -> None:
             await asyncio.sleep(0.05)
         run = work.result()
         found = await (await Watch.of(server)).all()
+    for failure in run["failures"]:
+        print(f"  {failure['count']} of status {failure['status']}: {failure['example']}")
     at_least("answers", run["answers"], o.count_streams)
     at_least("tokens", run["tokens"], 16 * o.count_streams)
     at_most("all of them took", run["seconds"], 180)
@@ -311,14 +313,20 @@ def slope(samples: list[tuple[float, float]]) -> tuple[float, float]:
 async def soak(o: argparse.Namespace) -> None:
     print(f"mixed use for {o.seconds:.0f} s")
     # Pages enough to be used all before memory is watched.
-    with Server(o, "--parallel", "8", "--queue", "16", "--ctx", "1024", "--kv-tokens", "4096") as server:
+    with Server(o, "--parallel", "8", "--queue", "16", "--ctx", "512", "--kv-tokens", "4096") as server:
+        watch = await Watch.of(server)
+        for i in range(200):
+            await ask(server.port, completion(" ".join(str((i * 37 + k * k) % 100) for k in range(90)), 1, False))
+            found = await watch.all()
+            if found["kv_pages_cached"] + found["kv_pages_used"] >= 0.95 * found["kv_pages"]:
+                break
         end = time.monotonic() + o.seconds
         counts, samples, fds = {}, [], []
 
         async def client(number: int) -> None:
             chance = random.Random(number)
             while time.monotonic() < end:
-                words = " ".join(str(chance.randrange(100)) for _ in range(chance.choice([5, 40, 150])))
+                words = " ".join(str(chance.randrange(100)) for _ in range(chance.choice([5, 30, 90])))
                 kind = chance.choice(["whole", "stream", "stream", "leave", "bad"])
                 with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                     if kind == "bad":
@@ -345,7 +353,7 @@ async def soak(o: argparse.Namespace) -> None:
                     fds.append(server.descriptors())
                 await asyncio.sleep(min(1, o.seconds / 100))
         await asyncio.gather(sample(), *(client(i) for i in range(24)))
-        found = await (await Watch.of(server)).until(lambda m: m["engine_running"] + m["engine_waiting"] == 0)
+        found = await watch.until(lambda m: m["engine_running"] + m["engine_waiting"] == 0)
         print("  " + ", ".join(f"{kind} {status or ''}: {n}" for (kind, status), n in sorted(counts.items())))
         rate, error = slope(samples)
         hour = 3600 / 2**20

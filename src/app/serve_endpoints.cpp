@@ -92,10 +92,7 @@ Endpoint api_endpoint(const server::Route& route) {
   return endpoint;
 }
 
-server::ApiOptions api_options(const std::string& dialect, double keep_alive_seconds) {
-  server::ApiOptions options;
-  if (dialect == "deepseek") options.dialect = server::Dialect::deepseek;
-  options.keep_alive_seconds = keep_alive_seconds;
+server::ApiOptions with_version(server::ApiOptions options) {
   options.version = NAUTILE_VERSION;
   return options;
 }
@@ -140,10 +137,8 @@ struct ServeEndpoints::Impl {
 };
 
 ServeEndpoints::ServeEndpoints(ServedModels& models, server::Metrics& metrics, server::JsonLog& log,
-                               ServeState& state, const std::string& dialect,
-                               double keep_alive_seconds)
-    : impl_(std::make_unique<Impl>(models, metrics, log, state,
-                                   api_options(dialect, keep_alive_seconds))) {}
+                               ServeState& state, const server::ApiOptions& options)
+    : impl_(std::make_unique<Impl>(models, metrics, log, state, with_version(options))) {}
 
 ServeEndpoints::~ServeEndpoints() = default;
 
