@@ -1,44 +1,17 @@
 // The program from outside: exit codes, messages for wrong input, and what each verb prints.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <string>
-#include <vector>
 
 #include "store/gguf_writer.h"
 #include "tests/chat_model.h"
+#include "tests/program.h"
 
+namespace nautile::test {
 namespace {
-
-namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kModel = "tests/data/oracle/deepseek_v3";
 
-struct Result {
-  int code = 0;
-  std::string out, err;
-};
-
-std::string read_whole(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-class Cli : public ::testing::Test {
+class Cli : public ProgramFolder {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("nautile_cli_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // A shell command line after the program's name; the cache is empty and no network is asked.
   Result run(const std::string& arguments, const std::string& environment = "") {
     const fs::path out = folder_ / "out";
@@ -56,7 +29,7 @@ class Cli : public ::testing::Test {
         (folder_ / "cache").string() + "' NAUTILE_MIRROR=/nonexistent/mirror.gguf " + environment +
         " " + NAUTILE_BINARY + " " + arguments + " </dev/null 2>'" + err.string() + "' >" + target;
     const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), "", read_whole(err)};
+    return {exit_code(status), "", read_whole(err)};
   }
 
   // With standard output a pipe whose reader has gone before the first byte.
@@ -71,18 +44,8 @@ class Cli : public ::testing::Test {
     return result;
   }
 
-  fs::path write(const std::string& name, const std::string& content) {
-    const fs::path path = folder_ / name;
-    fs::create_directories(path.parent_path());
-    std::ofstream(path, std::ios::binary) << content;
-    return path;
-  }
-
   static constexpr int kUnreadPipe = 9;  // one digit, as shells want it
-  fs::path folder_;
 };
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << text
 
 // A byte-level vocabulary of single letters and one merge.
 constexpr const char* kTokenizer = R"({"version": "1.0", "added_tokens": [
@@ -308,9 +271,9 @@ TEST_F(Cli, ManualPageNamesEveryVerb) {
 
 // The end of the reader is no fault: nothing is said, and the code is what SIGPIPE gives a filter.
 TEST_F(Cli, AClosedPipeEndsEveryVerbSilently) {
-  const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "' ";
+  const std::string model = " -m '" + make_chat_model(folder_) + "' ";
   const std::string text = " '" + write("text.txt", std::string(500, 'x')).string() + "' ";
-  const std::string answer = nautile::test::answer_only(nautile::test::letter_token('a'));
+  const std::string answer = answer_only(letter_token('a'));
   const std::vector<std::string> lines = {"help",
                                           "help chat",
                                           "--help",
@@ -338,8 +301,8 @@ TEST_F(Cli, AClosedPipeEndsEveryVerbSilently) {
 
 // An endless answer stops when nobody reads on, and what there is of it is kept.
 TEST_F(Cli, AClosedPipeLosesNothing) {
-  const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "'" +
-                            nautile::test::answer_only(nautile::test::letter_token('a'));
+  const std::string model =
+      " -m '" + make_chat_model(folder_) + "'" + answer_only(letter_token('a'));
   const std::string chat = (folder_ / "chat").string(), session = (folder_ / "session").string();
   EXPECT_EQ(run_unread("chat -p hi --save '" + chat + "'" + model).code, 141);
   const json saved = json::parse(read_whole(chat + ".json"));
@@ -356,7 +319,7 @@ TEST_F(Cli, AClosedPipeLosesNothing) {
 
 TEST_F(Cli, AFullDiskIsAnError) {
   if (!fs::exists("/dev/full")) GTEST_SKIP() << "there is no /dev/full";
-  const std::string model = " -m '" + nautile::test::make_chat_model(folder_) + "' -n 3";
+  const std::string model = " -m '" + make_chat_model(folder_) + "' -n 3";
   for (const std::string& arguments :
        {std::string("help"), std::string("--help"), std::string("man"), "chat -p hi" + model,
         "run -p hi --json" + model}) {
@@ -367,3 +330,4 @@ TEST_F(Cli, AFullDiskIsAnError) {
 }
 
 }  // namespace
+}  // namespace nautile::test

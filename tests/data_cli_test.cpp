@@ -1,56 +1,17 @@
 // data_cli_test.cpp — from outside: tokenizer train, data generate, build, check and show.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
-#include <string>
 
+#include "tests/program.h"
+
+namespace nautile::test {
 namespace {
 
-namespace fs = std::filesystem;
-using nlohmann::json;
-
-std::string read_whole(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-class DataCli : public ::testing::Test {
+class DataCli : public ProgramFolder {
  protected:
-  struct Result {
-    int code = 0;
-    std::string out, err;
-  };
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("nautile_data_cli_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  // The program in the test's folder.
-  Result run(const std::string& arguments) const {
-    const std::string command = "cd '" + folder_.string() + "' && " + NAUTILE_BINARY + " " +
-                                arguments + " </dev/null >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-            read_whole(folder_ / "out"), read_whole(folder_ / "err")};
-  }
-  void write(const std::string& name, const std::string& content) const {
-    std::ofstream(folder_ / name, std::ios::binary) << content;
-  }
-  void expect_failure(const std::string& arguments, int code, const std::string& says) const {
-    const Result result = run(arguments);
-    EXPECT_EQ(result.code, code) << arguments << "\n" << result.err;
-    EXPECT_NE(result.err.find(says), std::string::npos) << arguments << "\n" << result.err;
-  }
   // A tokenizer in tok/ and problems to build from.
   void make_tokenizer() const {
     ASSERT_EQ(run("data generate all --count 300 --out p.jsonl").code, 0);
@@ -59,8 +20,6 @@ class DataCli : public ::testing::Test {
     EXPECT_NE(trained.out.find("400 tokens: 256 bytes, 135 learnt, 9 added"), std::string::npos)
         << trained.out;
   }
-
-  fs::path folder_;
 };
 
 TEST_F(DataCli, GeneratesAlikeForOneSeed) {
@@ -162,3 +121,4 @@ TEST_F(DataCli, BadInputIsNamed) {
 }
 
 }  // namespace
+}  // namespace nautile::test

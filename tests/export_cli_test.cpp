@@ -1,19 +1,13 @@
 // export_cli_test.cpp — from outside: nautile export.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-
-#include <cstdlib>
-#include <fstream>
 #include <set>
 
 #include "base/file.h"
 #include "model/loader.h"
+#include "tests/program.h"
 #include "train/run_testing.h"
 
 namespace nautile::test {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr const char* kTokenizer = R"({
   "version": "1.0",
@@ -29,10 +23,6 @@ constexpr const char* kTokenizer = R"({
 
 class ExportCli : public ::testing::Test {
  protected:
-  struct Result {
-    int code = 0;
-    std::string out, err;
-  };
   ExportCli()
       : temporary_("export_cli"),
         data_(train::make_tiny_data(temporary_.file("data"))),
@@ -49,8 +39,8 @@ class ExportCli : public ::testing::Test {
     const std::string command = "cd '" + temporary_.path() + "' && " + NAUTILE_BINARY + " " +
                                 arguments + " </dev/null >out 2>err";
     const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-            read_file(temporary_.file("out")), read_file(temporary_.file("err"))};
+    return {exit_code(status), read_file(temporary_.file("out")),
+            read_file(temporary_.file("err"))};
   }
   void expect_failure(const std::string& arguments, int code, const std::string& says) const {
     const Result result = nautile(arguments);

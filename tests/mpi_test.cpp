@@ -41,11 +41,7 @@ class Mpi : public TrainFolder {
     return run("train " + arguments, mpirun(ranks));
   }
   Result ranks(int ranks, const std::string& arguments) const {
-    const std::string command = "cd '" + folder_.string() + "' && (" + mpirun(ranks) +
-                                NAUTILE_RANKS + " " + arguments + ") </dev/null >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-            read_whole(folder_ / "out"), read_whole(folder_ / "err")};
+    return run_command(mpirun(ranks) + NAUTILE_RANKS " " + arguments);
   }
   void expect_same_run(const std::string& a, const std::string& b, const char* step) const {
     EXPECT_EQ(metrics(a), metrics(b)) << b;
@@ -78,8 +74,7 @@ class Mpi : public TrainFolder {
   Result end_of(pid_t pid) const {
     int status = 0;
     ::waitpid(pid, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-            read_whole(folder_ / "out"), read_whole(folder_ / "err")};
+    return {exit_code(status), read_whole(folder_ / "out"), read_whole(folder_ / "err")};
   }
   // The process of a rank, by what mpirun put into its environment.
   static pid_t process_of(pid_t mpirun, int rank) {

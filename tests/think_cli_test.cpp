@@ -1,54 +1,25 @@
 // The small model that comes with nautile, from outside: `think`, `chat` without a network, and
 // `eval tasks`.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
-#include <nlohmann/json.hpp>
-#include <string>
 
 #include "base/file.h"
 #include "tests/chat_model.h"
+#include "tests/program.h"
 
 namespace nautile::test {
 namespace {
 
-namespace fs = std::filesystem;
-using nlohmann::json;
-
 constexpr const char* kProblem =
     "'Countdown: reach 11 with 17, 15, 9, each used once, by + - * / and brackets.'";
 
-class ThinkCli : public ::testing::Test {
+class ThinkCli : public ProgramFolder {
  protected:
-  struct Result {
-    int code = 0;
-    std::string out, err;
-  };
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("nautile_think_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // With an empty cache, and without the Python that would fetch the default model.
   Result nautile(const std::string& arguments, const std::string& program = NAUTILE_BINARY) const {
-    const std::string out = (folder_ / "out").string(), err = (folder_ / "err").string();
-    const std::string command = "env -i HOME='" + folder_.string() + "' PATH=/nonexistent '" +
-                                program + "' " + arguments + " </dev/null >'" + out + "' 2>'" +
-                                err + "'";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_file(out),
-            read_file(err)};
+    return run_command("env -i HOME='" + folder_.string() + "' PATH=/nonexistent '" + program +
+                       "' " + arguments);
   }
-
-  fs::path folder_;
 };
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << text
 
 TEST_F(ThinkCli, AnswersInItsForm) {
   const Result result = nautile("think --temperature 0 --json -p " + std::string(kProblem));

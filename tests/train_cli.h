@@ -2,25 +2,10 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <string>
+#include "tests/program.h"
 
 namespace nautile::test {
-
-namespace fs = std::filesystem;
-using nlohmann::json;
-
-inline std::string read_whole(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
 
 // Some 30 thousand parameters.
 inline constexpr const char* kRecipe = R"([model]
@@ -65,54 +50,25 @@ tokens = 8
 prompts = ["<｜User｜>1 + 2 = ?<｜Assistant｜>"]
 )";
 
-class TrainFolder : public ::testing::Test {
+class TrainFolder : public ProgramFolder {
  protected:
-  struct Result {
-    int code = 0;
-    std::string out, err;
-  };
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("nautile_train_cli_" + std::to_string(getpid()));
-    fs::create_directories(folder_);
-    std::ofstream(folder_ / "r.toml") << kRecipe;
+    ProgramFolder::SetUp();
+    write("r.toml", kRecipe);
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
-  // The program in the test's folder, after `before` (a command that takes it as arguments).
-  Result run(const std::string& arguments, const std::string& before = "") const {
-    const std::string command = "cd '" + folder_.string() + "' && " + before + " " +
-                                NAUTILE_BINARY + " " + arguments + " </dev/null >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-            read_whole(folder_ / "out"), read_whole(folder_ / "err")};
-  }
   void make_data() const {
     ASSERT_EQ(run("data generate arithmetic logic --count 400 --out p.jsonl").code, 0);
     ASSERT_EQ(run("tokenizer train p.jsonl --vocab 400 --out tok").code, 0);
-    std::ofstream(folder_ / "spec.toml")
-        << "tokenizer = \"tok\"\nheld_out = 0.1\n[[source]]\nname = \"tasks\"\nkind = \"chat\"\n"
-           "files = [\"p.jsonl\"]\nnear_duplicates = false\n";
+    write("spec.toml",
+          "tokenizer = \"tok\"\nheld_out = 0.1\n[[source]]\nname = \"tasks\"\nkind = \"chat\"\n"
+          "files = [\"p.jsonl\"]\nnear_duplicates = false\n");
     const Result built = run("data build spec.toml --out data");
     ASSERT_EQ(built.code, 0) << built.err;
-  }
-  // The lines of metrics without what clocks say.
-  std::vector<json> metrics(const std::string& out) const {
-    std::vector<json> lines;
-    std::ifstream file(folder_ / out / "metrics.jsonl");
-    for (std::string line; std::getline(file, line);) {
-      lines.push_back(json::parse(line));
-      for (const char* key : {"seconds", "tokens_per_second", "flops_per_second", "mfu"})
-        lines.back().erase(key);
-    }
-    return lines;
   }
   std::string checkpoint(const std::string& out, const char* step, const char* file) const {
     return read_whole(folder_ / out / "checkpoints" / step / file);
   }
-
-  fs::path folder_;
 };
-
-#define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 }  // namespace nautile::test

@@ -1,38 +1,17 @@
 // tune_cli_test.cpp — from outside: nautile sft, dpo, merge and --lora, on a tiny model.
-#include <fmt/format.h>
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <string>
 
 #include "tests/chat_model.h"
+#include "tests/program.h"
 
+namespace nautile::test {
 namespace {
 
-namespace fs = std::filesystem;
-using nlohmann::json;
-
-std::string read_whole(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
-
-class TuneCli : public ::testing::Test {
+class TuneCli : public ProgramFolder {
  protected:
-  struct Result {
-    int code = 0;
-    std::string out, err;
-  };
   void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("nautile_tune_cli_" + std::to_string(getpid()));
-    fs::remove_all(folder_);
-    nautile::test::make_chat_model(folder_);  // -> folder_/model
+    ProgramFolder::SetUp();
+    make_chat_model(folder_);  // -> folder_/model
     std::ofstream chats(folder_ / "chats.jsonl"), pairs(folder_ / "pairs.jsonl");
     for (int i = 0; i < 60; ++i) {
       const std::string question = "say " + std::to_string(i);
@@ -44,43 +23,19 @@ class TuneCli : public ::testing::Test {
     }
     std::ofstream(folder_ / "text.txt") << "user: say 7\nassistant: yes and no and yes";
   }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  Result run(const std::string& arguments, const std::string& before = "") const {
-    const std::string command = "cd '" + folder_.string() + "' && " + before + " " +
-                                NAUTILE_BINARY + " " + arguments + " </dev/null >out 2>err";
-    const int status = std::system(command.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-            read_whole(folder_ / "out"), read_whole(folder_ / "err")};
-  }
-  std::vector<json> metrics(const std::string& out) const {
-    std::vector<json> lines;
-    std::ifstream file(folder_ / out / "metrics.jsonl");
-    for (std::string line; std::getline(file, line);) {
-      lines.push_back(json::parse(line));
-      for (const char* key : {"seconds", "tokens_per_second", "flops_per_second", "mfu"})
-        lines.back().erase(key);
-    }
-    return lines;
-  }
   double nats(const std::string& model) const {
     const Result result = run("eval perplexity text.txt --json --class f32 " + model);
     EXPECT_EQ(result.code, 0) << result.err;
     return result.code == 0 ? json::parse(result.out)["nats_per_token"].get<double>() : 0;
   }
-  void write(const char* name, const std::string& text) const {
-    std::ofstream(folder_ / name) << text;
-  }
-
-  fs::path folder_;
 };
 
 #define EXPECT_SAYS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
-constexpr const char* kFast = " --quiet --lr 3e-3 --seq-len 128 --batch-tokens 512 --epochs 8";
+constexpr const char* kFast = " --quiet --lr 3e-3 --seq-len 128 --batch-tokens 512 --epochs ";
 
 TEST_F(TuneCli, SftMakesAModelThatAnswersAsItWasTaught) {
-  const Result tuned = run(std::string("sft -m model --data chats.jsonl --out a") + kFast);
+  const Result tuned = run(std::string("sft -m model --data chats.jsonl --out a") + kFast + "8");
   ASSERT_EQ(tuned.code, 0) << tuned.err;
   EXPECT_SAYS(tuned.out, "60 lines: ");
   EXPECT_SAYS(tuned.out, "talk with it: nautile chat -m a");
@@ -126,14 +81,14 @@ TEST_F(TuneCli, StopsWhenNothingGetsBetter) {
 
 TEST_F(TuneCli, AnAdapterIsTrainedUsedAndMerged) {
   const Result tuned =
-      run(std::string("sft -m model --data chats.jsonl --out a --lora-rank 8") + kFast);
+      run(std::string("sft -m model --data chats.jsonl --out a --lora-rank 8") + kFast + "16");
   ASSERT_EQ(tuned.code, 0) << tuned.err;
   const json config = json::parse(read_whole(folder_ / "a/adapter_config.json"));
   EXPECT_EQ(config["peft_type"], "LORA");
   EXPECT_EQ(config["r"], 8);
   EXPECT_FALSE(fs::exists(folder_ / "a/config.json"));
   const std::vector<json> steps = metrics("a");
-  EXPECT_LT(steps.back()["loss"].get<double>(), 0.9 * steps.front()["loss"].get<double>());
+  EXPECT_LT(steps.back()["loss"].get<double>(), 0.8 * steps.front()["loss"].get<double>());
 
   const double base = nats("-m model"), adapted = nats("-m model --lora a");
   EXPECT_GT(std::abs(base - adapted), 1e-3);
@@ -233,3 +188,4 @@ TEST_F(TuneCli, BadInputIsNamed) {
 }
 
 }  // namespace
+}  // namespace nautile::test

@@ -44,35 +44,6 @@ double place_of(const Json& conversation) {
   return static_cast<double>(XXH3_64bits(text.data(), text.size()) >> 11) * 0x1p-53;
 }
 
-// Shards of one split; the next one begins when one is full.
-class Split {
- public:
-  Split(fs::path folder, std::string stem, train::Vocabulary vocabulary)
-      : folder_(std::move(folder)), stem_(std::move(stem)), vocabulary_(vocabulary) {}
-
-  void add(const ChatSample& sample) {
-    if (!writer_) {
-      names_.push_back(fmt::format("{}-{}-{:05}.shard", kSource, stem_, names_.size()));
-      writer_ =
-          std::make_unique<train::ShardWriter>((folder_ / names_.back()).string(), vocabulary_);
-    }
-    writer_->add(sample.tokens, 0, train::DocumentKind::chat, sample.runs);
-    if (writer_->tokens() >= kShardTokens) finish();
-  }
-  void finish() {
-    if (writer_) writer_->finish();
-    writer_.reset();
-  }
-  const std::vector<std::string>& names() const { return names_; }
-
- private:
-  fs::path folder_;
-  std::string stem_;
-  train::Vocabulary vocabulary_;
-  std::unique_ptr<train::ShardWriter> writer_;
-  std::vector<std::string> names_;
-};
-
 // Two tokenizers with the same tokens have the same hash, whatever files they come from.
 train::Vocabulary vocabulary_of(const Tokenizer& tokenizer) {
   std::string all;
@@ -92,8 +63,8 @@ class Builder {
         pool_(pool),
         progress_(progress),
         vocabulary_(vocabulary_of(tokenizer)),
-        train_(out, "train", vocabulary_),
-        held_out_(out, "held_out", vocabulary_) {}
+        train_(out.string(), fmt::format("{}-train", kSource), vocabulary_, kShardTokens),
+        held_out_(out.string(), fmt::format("{}-held_out", kSource), vocabulary_, kShardTokens) {}
 
   Json run() {
     read(options_.files, options_.eval.empty() ? options_.held_out : 0);
@@ -175,7 +146,8 @@ class Builder {
       report_.longest = std::max(report_.longest, tokens_of(group));
       ++(held_out ? report_.held_out : report_.train);
       for (const ChatSample& sample : group) {
-        (held_out ? held_out_ : train_).add(sample);
+        (held_out ? held_out_ : train_)
+            .add(sample.tokens, 0, train::DocumentKind::chat, sample.runs);
         if (held_out) continue;
         report_.tokens += sample.tokens.size();
         for (const train::TokenRun& run : sample.runs) report_.learnt_tokens += run.end - run.begin;
@@ -221,7 +193,7 @@ class Builder {
   ThreadPool& pool_;
   const TuningProgress& progress_;
   train::Vocabulary vocabulary_;
-  Split train_, held_out_;
+  train::ShardSeries train_, held_out_;
   TuningDataReport report_;
   std::vector<std::string> problems_;
 };

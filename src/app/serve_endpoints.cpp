@@ -1,6 +1,9 @@
 #include "app/serve_endpoints.h"
 
+#include <unistd.h>
+
 #include <cmath>
+#include <fstream>
 
 #include "server/page_files.h"
 #include "server/routes.h"
@@ -94,6 +97,15 @@ server::ApiOptions with_version(server::ApiOptions options) {
   return options;
 }
 
+// What of this process lies in RAM, in bytes; 0 where the kernel does not say. proc(5): the second
+// number of statm counts pages.
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t all = 0, resident = 0;
+  statm >> all >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
 
 struct ServeEndpoints::Impl {
@@ -110,6 +122,8 @@ struct ServeEndpoints::Impl {
 
   void gauges(std::string& text) const {
     models.append_metrics(text);
+    server::append_metric(text, "process_resident_memory_bytes", server::MetricType::gauge,
+                          "Memory of this process that lies in RAM.", {{{}, resident_bytes()}});
     if (const server::HttpServer* server = http) {
       const auto counts = server->counts();
       server::append_metric(text, "nautile_http_connections", server::MetricType::gauge,

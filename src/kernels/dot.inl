@@ -142,7 +142,6 @@ struct FewRows {
   static void run_rows(const I8Input& x, const PanelRows& rows, std::size_t stride, int count,
                        float* y, std::size_t y_stride) {
     constexpr int kSpan = kBlock == 32 ? 256 : kBlock;  // columns of one scale tile
-    constexpr int kSpanBytes = kSpan / kBlock * kBytes;
     Vec sum[M][kRegs];
     for (int i = 0; i < M; ++i) {
       for (int c = 0; c < kRegs; ++c) sum[i][c] = splat(0);
@@ -152,7 +151,6 @@ struct FewRows {
     std::size_t byte = 0;
     for (int c = 0; c < count; c += kSpan) {
       const int columns = count - c < kSpan ? count - c : kSpan;
-      prefetch(next + kPanelRows * byte, kPanelRows * kSpanBytes);
       if constexpr (F::kFormat == Format::q4_k || F::kFormat == Format::q5_k) {
         six_bit_scales(rows, byte, tile);
       } else if constexpr (kGroups == 1) {
@@ -161,6 +159,7 @@ struct FewRows {
         super_scales<F>(rows, byte, tile);
       }
       for (int b = 0; b < columns / kBlock; ++b, byte += kBytes) {
+        prefetch(next + kPanelRows * byte, kPanelRows * kBytes);
         parts<0, M>(rows, byte, tile, b * kGroups, x, static_cast<std::size_t>(c + b * kBlock),
                     sum);
       }

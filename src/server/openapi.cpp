@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
+
+#include "server/answer_schemas.h"
 
 namespace nautile::server {
 namespace {
@@ -43,6 +46,10 @@ const char* error_name(Operation::Errors errors) {
   return "OpenaiError";
 }
 
+Json schema_reference(const std::string& name) {
+  return {{"$ref", "#/components/schemas/" + name}};
+}
+
 std::string operation_id(const Operation& operation) {
   std::string id = operation.method;
   std::transform(id.begin(), id.end(), id.begin(),
@@ -65,6 +72,9 @@ Json operation_json(const Operation& operation) {
   Json& responses = json["responses"];
   Json content = Json::object();
   for (const std::string& type : operation.answers) content[type] = Json::object();
+  if (!operation.answer.empty()) {
+    content["application/json"]["schema"] = schema_reference(operation.answer);
+  }
   responses["200"] = {{"description", "The answer."}, {"content", std::move(content)}};
   const Json error = {
       {"description", "Why there is none."},
@@ -94,6 +104,8 @@ Json openapi_document(const std::vector<Operation>& operations, const std::strin
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     paths[path][method] = operation_json(operation);
   }
+  Json schemas = error_schemas();
+  schemas.update(answer_schemas());
   return {{"openapi", "3.1.0"},
           {"info",
            {{"title", "nautile"},
@@ -103,7 +115,7 @@ Json openapi_document(const std::vector<Operation>& operations, const std::strin
              "names those that had no effect, x-nautile-parameters says what was drawn by."}}},
           {"paths", std::move(paths)},
           {"components",
-           {{"schemas", error_schemas()},
+           {{"schemas", std::move(schemas)},
             {"securitySchemes", {{"key", {{"type", "http"}, {"scheme", "bearer"}}}}}}},
           {"security", Json::array({Json::object(), {{"key", Json::array()}}})}};
 }

@@ -72,6 +72,7 @@ std::string ResponsesManner::whole(const Answer& answer) {
   return dumped(finished(answer));
 }
 
+// Numbers what it makes: two of them in one expression would be numbered in any order.
 std::string ResponsesManner::event(const char* type, Json data) {
   Json whole = {{"type", type}, {"sequence_number", sequence_++}};
   whole.update(data);
@@ -80,8 +81,8 @@ std::string ResponsesManner::event(const char* type, Json data) {
 
 std::string ResponsesManner::head(const AnswerHead& head) {
   head_ = head;
-  return event("response.created", {{"response", response("in_progress")}}) +
-         event("response.in_progress", {{"response", response("in_progress")}});
+  std::string bytes = event("response.created", {{"response", response("in_progress")}});
+  return bytes += event("response.in_progress", {{"response", response("in_progress")}});
 }
 
 // The part of the open item as it stands.
@@ -142,8 +143,8 @@ std::string ResponsesManner::close(const char* status) {
     done["text"] = text_;
     if (!reasons) done["logprobs"] = logprobs_;
     part_done["part"] = part();
-    bytes = event(reasons ? "response.reasoning_text.done" : "response.output_text.done", done) +
-            event("response.content_part.done", part_done);
+    bytes = event(reasons ? "response.reasoning_text.done" : "response.output_text.done", done);
+    bytes += event("response.content_part.done", part_done);
     item_["content"] = Json::array({part()});
   }
   item_["status"] = status;
@@ -208,8 +209,9 @@ std::string ResponsesManner::failure(const ApiError& error) {
   Json failed = response("failed");
   failed["error"] = {{"code", error.code.empty() ? "server_error" : error.code},
                      {"message", error.what()}};
-  return event("error", {{"code", error.code}, {"message", error.what()}, {"param", nullptr}}) +
-         event("response.failed", {{"response", std::move(failed)}});
+  std::string bytes =
+      event("error", {{"code", error.code}, {"message", error.what()}, {"param", nullptr}});
+  return bytes += event("response.failed", {{"response", std::move(failed)}});
 }
 
 }  // namespace nautile::server

@@ -46,7 +46,12 @@ struct Api::Impl {
     operation.method = "POST";
     Handler handler = service->answers(
         operation.path,
-        [read, options = service->options()](const Json& body) { return read(body, options); },
+        [read, shape = *operation.body, options = service->options()](const Json& body) {
+          shape.check(body, "");
+          Asked asked = read(body, options);
+          asked.call.without_effect = shape.without_effect(body);
+          return asked;
+        },
         body_of(operation.errors));
     add(std::move(operation), std::move(handler));
   }
@@ -54,7 +59,9 @@ struct Api::Impl {
     operation.method = "POST";
     Handler handler = service->tells(
         operation.path,
-        [tell, options = service->options()](const Json& body, const ServedModel& model) {
+        [tell, shape = *operation.body, options = service->options()](const Json& body,
+                                                                      const ServedModel& model) {
+          shape.check(body, "");
           return tell(body, model, options);
         },
         body_of(operation.errors));
@@ -82,25 +89,31 @@ struct Api::Impl {
 void Api::Impl::add_openai(const std::string& prefix) {
   const ApiLimits& limits = service->options().limits;
   const std::vector<std::string> streams = {"application/json", "text/event-stream"};
+  const std::vector<std::string> json = {"application/json"};
+  const auto errors = Operation::Errors::openai;
   asks({"", prefix + "/chat/completions", "Go on with a conversation", openai_chat_shape(limits),
-        streams},
+        streams, errors, "ChatCompletion"},
        read_openai_chat);
-  asks(
-      {"", prefix + "/completions", "Go on with a text", openai_completions_shape(limits), streams},
-      read_openai_completion);
+  asks({"", prefix + "/completions", "Go on with a text", openai_completions_shape(limits), streams,
+        errors, "Completion"},
+       read_openai_completion);
   asks({"", prefix + "/responses", "Answer, in OpenAI's Responses format", responses_shape(limits),
-        streams},
+        streams, errors, "Response"},
        read_response);
-  asks({"", prefix + "/embeddings", "Texts as vectors", openai_embeddings_shape(limits)},
+  asks({"", prefix + "/embeddings", "Texts as vectors", openai_embeddings_shape(limits), json,
+        errors, "Embeddings"},
        read_openai_embedding);
-  shows({"", prefix + "/models", "The models there are", {}},
+  shows({"", prefix + "/models", "The models there are", {}, json, errors, "ModelList"},
         [](const Models& models, const std::string&) { return openai_models(models); });
-  shows({"", prefix + "/models/*", "One of them", {}}, openai_model);
-  tells({"", prefix + "/tokenize", "Text or messages to tokens", tokenize_shape(limits)}, tokenize);
-  tells({"", prefix + "/detokenize", "Tokens to text", detokenize_shape()},
-        [](const Json& body, const ServedModel& model, const ApiOptions&) {
-          return detokenize(body, model);
-        });
+  shows({"", prefix + "/models/*", "One of them", {}, json, errors, "Model"}, openai_model);
+  tells({"", prefix + "/tokenize", "Text or messages to tokens", tokenize_shape(limits), json,
+         errors, "Tokens"},
+        tokenize);
+  tells(
+      {"", prefix + "/detokenize", "Tokens to text", detokenize_shape(), json, errors, "TokenText"},
+      [](const Json& body, const ServedModel& model, const ApiOptions&) {
+        return detokenize(body, model);
+      });
 }
 
 void Api::Impl::add_anthropic(const std::string& prefix) {
@@ -111,14 +124,16 @@ void Api::Impl::add_anthropic(const std::string& prefix) {
         "Answer, in Anthropic's Messages format",
         anthropic_shape(limits),
         {"application/json", "text/event-stream"},
-        errors},
+        errors,
+        "Message"},
        read_anthropic);
   tells({"",
          prefix + "/messages/count_tokens",
          "How long a prompt is",
          anthropic_count_shape(limits),
          {"application/json"},
-         errors},
+         errors,
+         "TokenCount"},
         count_anthropic_tokens);
 }
 
@@ -128,21 +143,21 @@ void Api::Impl::add_ollama() {
   const std::vector<std::string> json = {"application/json"};
   const std::vector<std::string> lines = {"application/x-ndjson", "application/json"};
   asks({"", "/api/chat", "Go on with a conversation, as Ollama does", ollama_chat_shape(limits),
-        lines, errors},
+        lines, errors, "OllamaChat"},
        read_ollama_chat);
   asks({"", "/api/generate", "Answer a prompt, as Ollama does", ollama_generate_shape(limits),
-        lines, errors},
+        lines, errors, "OllamaText"},
        read_ollama_generate);
-  shows({"", "/api/tags", "The models there are", {}, json, errors},
+  shows({"", "/api/tags", "The models there are", {}, json, errors, "OllamaModels"},
         [](const Models& models, const std::string&) { return ollama_tags(models); });
-  shows({"", "/api/ps", "The models that are loaded", {}, json, errors},
+  shows({"", "/api/ps", "The models that are loaded", {}, json, errors, "OllamaModels"},
         [](const Models& models, const std::string&) { return ollama_running(models); });
   tells(
       {"", "/api/show", "What is known of a model",
-       Shape::object({{"model", Shape::text(0, 512)}, {"verbose", Shape::boolean()}}), json,
-       errors},
+       Shape::object({{"model", Shape::text(0, 512)}, {"verbose", Shape::boolean()}}), json, errors,
+       "OllamaModel"},
       [](const Json&, const ServedModel& model, const ApiOptions&) { return ollama_show(model); });
-  add({"GET", "/api/version", "The program's version", {}, json, errors},
+  add({"GET", "/api/version", "The program's version", {}, json, errors, "OllamaVersion"},
       service->shows(
           "/api/version",
           [version = service->options().version](const std::string&) {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/printable.h"
+#include "text/char_reader.h"
 #include "text/unicode.h"
 
 namespace nautile {
@@ -23,26 +24,26 @@ bool is_word(char c) {
 class GbnfParser {
  public:
   GbnfParser(GrammarRules& rules, std::string_view text, const GrammarVocabulary& vocabulary)
-      : rules_(rules), text_(text), vocabulary_(vocabulary) {}
+      : rules_(rules), in_(text), vocabulary_(vocabulary) {}
 
   ExprId parse() {
     skip(Lines::cross);
-    while (!done()) {
+    while (!in_.done()) {
       const std::string name(word("a rule's name"));
       skip(Lines::stay);
-      if (!take("::=")) refuse("\"::=\" after the rule's name is expected");
+      if (!in_.take("::=")) refuse("\"::=\" after the rule's name is expected");
       Rule& rule = rule_named(name);
       if (rule.defined) refuse("the rule \"" + printable(name) + "\" is defined twice");
       rule.defined = true;
       const RuleId id = rule.id;
       skip(Lines::cross);
       rules_.define(id, alternatives(0));
-      if (!done() && !at_line_end_) refuse("the end of the line is expected");
+      if (!in_.done() && !at_line_end_) refuse("the end of the line is expected");
       skip(Lines::cross);
     }
     for (const auto& [name, rule] : known_) {
       if (rule.defined) continue;
-      at_ = rule.first_used;
+      in_.go_to(rule.first_used);
       refuse("the rule \"" + printable(name) + "\" is used and not defined");
     }
     const auto root = known_.find("root");
@@ -59,48 +60,39 @@ class GbnfParser {
   enum class Lines : std::uint8_t { stay, cross };
 
   [[noreturn]] void refuse(const std::string& reason, ErrorKind kind = ErrorKind::bad_input) const {
-    const std::string_view before = text_.substr(0, at_);
+    const std::string_view before = in_.text().substr(0, in_.at());
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
     const std::size_t begin = before.rfind('\n') + 1;  // npos + 1 is 0
-    fail(kind, "grammar: line {}, byte {}: {}", line, at_ - begin + 1, reason);
-  }
-  bool done() const { return at_ == text_.size(); }
-  char peek(std::size_t ahead = 0) const {
-    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
-  }
-  bool take(std::string_view s) {
-    if (text_.substr(at_, s.size()) != s) return false;
-    at_ += s.size();
-    return true;
+    fail(kind, "grammar: line {}, byte {}: {}", line, in_.at() - begin + 1, reason);
   }
 
   // Blanks and comments; line ends too, where a rule may go on in the next line.
   void skip(Lines lines) {
     at_line_end_ = false;
-    while (!done()) {
-      if (peek() == '#') {
-        while (!done() && peek() != '\n') ++at_;
-      } else if (peek() == ' ' || peek() == '\t' || peek() == '\r') {
-        ++at_;
-      } else if (peek() == '\n' && lines == Lines::cross) {
-        ++at_;
+    while (!in_.done()) {
+      if (in_.peek() == '#') {
+        while (!in_.done() && in_.peek() != '\n') in_.skip();
+      } else if (in_.peek() == ' ' || in_.peek() == '\t' || in_.peek() == '\r') {
+        in_.skip();
+      } else if (in_.peek() == '\n' && lines == Lines::cross) {
+        in_.skip();
       } else {
         break;
       }
     }
-    at_line_end_ = done() || peek() == '\n';
+    at_line_end_ = in_.done() || in_.peek() == '\n';
   }
 
   std::string_view word(std::string_view what) {
-    const std::size_t begin = at_;
-    while (is_word(peek())) ++at_;
-    if (at_ == begin) refuse(std::string(what) + " is expected");
-    return text_.substr(begin, at_ - begin);
+    const std::size_t begin = in_.at();
+    while (is_word(in_.peek())) in_.skip();
+    if (in_.at() == begin) refuse(std::string(what) + " is expected");
+    return in_.text().substr(begin, in_.at() - begin);
   }
 
   Rule& rule_named(const std::string& name) {
     const auto [known, added] = known_.try_emplace(name);
-    if (added) known->second = {rules_.add_rule(name), false, at_};
+    if (added) known->second = {rules_.add_rule(name), false, in_.at()};
     return known->second;
   }
 
@@ -109,12 +101,12 @@ class GbnfParser {
     if (depth > kMaxDepth) refuse("groups are nested too deep", ErrorKind::unsupported);
     std::vector<ExprId> ways = {sequence(depth)};
     for (;;) {
-      const std::size_t before = at_;
+      const std::size_t before = in_.at();
       const bool line_end = at_line_end_;
       skip(Lines::cross);
-      if (!take("|")) {
+      if (!in_.take("|")) {
         if (depth == 0) {
-          at_ = before;
+          in_.go_to(before);
           at_line_end_ = line_end;
         }
         return rules_.alt(ways);
@@ -129,9 +121,9 @@ class GbnfParser {
     std::vector<ExprId> parts;
     at_line_end_ = false;
     for (;;) {
-      const char c = peek();
+      const char c = in_.peek();
       const bool element = c == '"' || c == '[' || c == '(' || c == '.' || c == '<' || is_word(c);
-      if (done() || !element || (depth == 0 && begins_rule())) return rules_.seq(parts);
+      if (in_.done() || !element || (depth == 0 && begins_rule())) return rules_.seq(parts);
       ExprId part = element_at(depth);
       skip(lines);
       while (const auto counts = repetition()) {
@@ -144,84 +136,81 @@ class GbnfParser {
   }
 
   bool begins_rule() const {
-    std::size_t at = at_;
-    while (at < text_.size() && is_word(text_[at])) ++at;
-    if (at == at_) return false;
-    while (at < text_.size() && (text_[at] == ' ' || text_[at] == '\t')) ++at;
-    return text_.substr(at, 3) == "::=";
+    std::size_t at = in_.at();
+    while (at < in_.text().size() && is_word(in_.text()[at])) ++at;
+    if (at == in_.at()) return false;
+    while (at < in_.text().size() && (in_.text()[at] == ' ' || in_.text()[at] == '\t')) ++at;
+    return in_.text().substr(at, 3) == "::=";
   }
 
   ExprId element_at(int depth) {
-    if (take("\"")) return rules_.literal(quoted());
-    if (take("[")) return rules_.chars(bracket());
-    if (take(".")) return rules_.chars(CharSet::all());
-    if (take("<")) return token();
-    if (take("(")) {
+    if (in_.take("\"")) return rules_.literal(quoted());
+    if (in_.take("[")) return rules_.chars(bracket());
+    if (in_.take(".")) return rules_.chars(CharSet::all());
+    if (in_.take("<")) return token();
+    if (in_.take("(")) {
       skip(Lines::cross);
       const ExprId inner = alternatives(depth + 1);
       skip(Lines::cross);
-      if (!take(")")) refuse("')' is expected");
+      if (!in_.take(")")) refuse("')' is expected");
       return inner;
     }
     const std::string name(word("an element"));
-    at_ -= name.size();
+    in_.go_to(in_.at() - name.size());
     const RuleId id = rule_named(name).id;
-    at_ += name.size();
+    in_.skip(name.size());
     return rules_.call(id);
   }
 
   std::optional<std::pair<std::uint32_t, std::uint32_t>> repetition() {
     using Counts = std::pair<std::uint32_t, std::uint32_t>;
-    if (take("*")) return Counts{0, GrammarRules::kForever};
-    if (take("+")) return Counts{1, GrammarRules::kForever};
-    if (take("?")) return Counts{0, 1};
-    if (!take("{")) return std::nullopt;
+    if (in_.take("*")) return Counts{0, GrammarRules::kForever};
+    if (in_.take("+")) return Counts{1, GrammarRules::kForever};
+    if (in_.take("?")) return Counts{0, 1};
+    if (!in_.take("{")) return std::nullopt;
     skip(Lines::stay);
-    const bool has_least = peek() != ',';
+    const bool has_least = in_.peek() != ',';
     Counts counts{has_least ? number() : 0, 0};
     counts.second = counts.first;
     skip(Lines::stay);
-    if (take(",")) {
+    if (in_.take(",")) {
       skip(Lines::stay);
-      counts.second = peek() == '}' ? GrammarRules::kForever : number();
+      counts.second = in_.peek() == '}' ? GrammarRules::kForever : number();
       skip(Lines::stay);
     }
-    if (!take("}")) refuse("'}' is expected");
+    if (!in_.take("}")) refuse("'}' is expected");
     if (counts.first > counts.second) refuse("the least count exceeds the most");
     return counts;
   }
 
   std::uint32_t number() {
-    std::uint64_t value = 0;
-    if (peek() < '0' || peek() > '9') refuse("a number is expected");
-    for (; peek() >= '0' && peek() <= '9'; ++at_) {
-      value = value * 10 + static_cast<std::uint64_t>(peek() - '0');
-      if (value > GrammarRules::kMaxCount) {
-        refuse(fmt::format("a count of more than {}", GrammarRules::kMaxCount),
-               ErrorKind::unsupported);
-      }
+    const auto value = in_.take_number(GrammarRules::kMaxCount);
+    if (!value) refuse("a number is expected");
+    if (*value > GrammarRules::kMaxCount) {
+      refuse(fmt::format("a count of more than {}", GrammarRules::kMaxCount),
+             ErrorKind::unsupported);
     }
-    return static_cast<std::uint32_t>(value);
+    return *value;
   }
 
   std::string quoted() {
     std::string text;
-    while (!take("\"")) {
-      if (done() || peek() == '\n') refuse("'\"' at the end of the text is expected");
+    while (!in_.take("\"")) {
+      if (in_.done() || in_.peek() == '\n') refuse("'\"' at the end of the text is expected");
       append_utf8(text, character());
     }
     return text;
   }
 
   CharSet bracket() {
-    const bool negated = take("^");
+    const bool negated = in_.take("^");
     CharSet set;
-    while (!take("]")) {
-      if (done() || peek() == '\n') refuse("']' is expected");
+    while (!in_.take("]")) {
+      if (in_.done() || in_.peek() == '\n') refuse("']' is expected");
       const char32_t first = character();
       char32_t last = first;
-      if (peek() == '-' && peek(1) != ']') {
-        ++at_;
+      if (in_.peek() == '-' && in_.peek(1) != ']') {
+        in_.skip();
         last = character();
       }
       if (first > last) refuse("a range whose ends are in the wrong order");
@@ -231,81 +220,51 @@ class GbnfParser {
   }
 
   char32_t character() {
-    if (!take("\\")) {
-      if (done()) refuse("the grammar ends inside of a text");
-      const Rune rune = decode_rune(text_.data() + at_);
-      at_ += static_cast<std::size_t>(rune.length);
-      return rune.code;
+    if (!in_.take("\\")) {
+      if (in_.done()) refuse("the grammar ends inside of a text");
+      return in_.take_rune();
     }
-    const char c = peek();
-    ++at_;
-    switch (c) {
-      case 'n':
-        return '\n';
-      case 'r':
-        return '\r';
-      case 't':
-        return '\t';
-      case 'x':
-        return hex(2);
-      case 'u':
-        return hex(4);
-      case 'U':
-        return hex(8);
-      case '\\':
-      case '"':
-      case '[':
-      case ']':
-      case '-':
-      case '^':
-        return static_cast<char32_t>(c);
-      default:
-        --at_;
-        refuse("an unknown escape");
+    const char c = in_.peek();
+    if (c == 'n' || c == 'r' || c == 't') return *in_.take_control();
+    if (c != '\0' && std::string_view("\\\"[]-^").find(c) != std::string_view::npos) {
+      return in_.take_rune();
     }
+    if (c != 'x' && c != 'u' && c != 'U') refuse("an unknown escape");
+    in_.skip();
+    return hex(c == 'x' ? 2 : c == 'u' ? 4 : 8);
   }
 
   char32_t hex(int digits) {
-    char32_t value = 0;
-    for (int i = 0; i < digits; ++i, ++at_) {
-      const char c = peek(), lower = static_cast<char>(c | 32);
-      if (c >= '0' && c <= '9') {
-        value = value * 16 + static_cast<char32_t>(c - '0');
-      } else if (lower >= 'a' && lower <= 'f') {
-        value = value * 16 + static_cast<char32_t>(lower - 'a' + 10);
-      } else {
-        refuse("a hexadecimal digit is expected");
-      }
-    }
-    if (value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) refuse("no Unicode character");
-    return value;
+    const auto value = in_.take_hex(digits);
+    if (!value) refuse("a hexadecimal digit is expected");
+    if (!is_character(*value)) refuse("no Unicode character");
+    return *value;
   }
 
   // After '<': [id]> or text>.
   ExprId token() {
-    if (take("[")) {
+    if (in_.take("[")) {
       const std::uint32_t id = number();
-      if (!take("]>")) refuse("\"]>\" is expected");
+      if (!in_.take("]>")) refuse("\"]>\" is expected");
       for (const auto& [text, special] : vocabulary_.special()) {
         if (static_cast<std::uint32_t>(special) == id) return rules_.token(special);
       }
       refuse("token " + std::to_string(id) + " is no special token of the vocabulary");
     }
-    const std::size_t end = text_.find('>', at_);
-    if (end == text_.npos) refuse("'>' is expected");
-    const std::string name = "<" + std::string(text_.substr(at_, end - at_ + 1));
+    const std::size_t end = in_.text().find('>', in_.at());
+    if (end == std::string_view::npos) refuse("'>' is expected");
+    const std::string name = "<" + std::string(in_.text().substr(in_.at(), end - in_.at() + 1));
     const auto found = vocabulary_.special().find(name);
     if (found == vocabulary_.special().end()) {
       refuse("\"" + printable(name) + "\" is no special token of the vocabulary");
     }
-    at_ = end + 1;
+    in_.go_to(end + 1);
     return rules_.token(found->second);
   }
 
   GrammarRules& rules_;
-  std::string_view text_;
+  CharReader in_;
   const GrammarVocabulary& vocabulary_;
-  std::size_t at_ = 0;
   bool at_line_end_ = false;
   std::map<std::string, Rule> known_;
 };

@@ -79,6 +79,7 @@ class GrammarNfa {
 
  private:
   class Builder;
+  void build(const GrammarRules& rules);
   void compute_shortest(const GrammarVocabulary& vocabulary);
   void compute_ranks(const GrammarRules& rules);
   void compute_classes(const GrammarVocabulary& vocabulary);

@@ -206,6 +206,37 @@ TEST(Grammar, AutomaticToolCalls) {
   EXPECT_EQ(allowed_tokens(state), Tokens{kTestEnd});
 }
 
+TEST(Grammar, FreeTextMayBeLeftOut) {
+  GrammarPlan plan = GrammarPlan::of({GrammarKind::regex, "ab"});
+  plan.free_texts = {{{"</think>"}, FreeText::End::trigger_only, "<call>", 2}};
+  const auto grammar = compiled(plan);
+  EXPECT_TRUE(matches(grammar, "ab"));
+  EXPECT_FALSE(matches(grammar, "\nab"));
+  EXPECT_FALSE(matches(grammar, "so</think>ab"));
+  GrammarState state(grammar);
+  ASSERT_TRUE(state.accept(kTestCall));
+  for (const char c : std::string("so</think>\n\t")) ASSERT_TRUE(state.accept(c)) << c;
+  EXPECT_EQ(state.forced(), "ab");
+}
+
+TEST(Grammar, AnswersStandInPlaceOfChoices) {
+  GrammarPlan plan;
+  plan.opening = "[";
+  plan.choices = {{{GrammarKind::literal, "a"}}};
+  plan.most = GrammarPlan::kForever;
+  plan.closing = "]";
+  plan.answers = {{{GrammarKind::literal, "b"}}, {{GrammarKind::regex, "[ac]+"}}};
+  const auto grammar = compiled(plan);
+  for (const char* text : {"[a]", "[aaaa]", "b", "cac"})
+    EXPECT_TRUE(matches(grammar, text)) << text;
+  for (const char* text : {"", "[]", "a]", "[b]", "bc"})
+    EXPECT_FALSE(matches(grammar, text)) << text;
+  GrammarCache cache(1 << 20);
+  const auto first = cache.get(plan, test_vocabulary());
+  plan.answers.pop_back();
+  EXPECT_NE(cache.get(plan, test_vocabulary()), first);
+}
+
 // With a cache that is always too large, every question moves to a new automaton.
 TEST(Grammar, AnswersSurviveTheirCache) {
   std::mt19937 random(4);

@@ -50,14 +50,15 @@ std::string schema_of_object(const ToolSpec& tool) {
   return tool.parameters;
 }
 
+// The schema is tried here, so that what is wrong with it is said of this tool.
 GrammarSpec arguments_of(const ToolSpec& tool) {
   GrammarSpec spec{GrammarKind::json_schema, schema_of_object(tool)};
-  if (tool.strictness == ToolSpec::Strictness::strict) return spec;
   try {
     GrammarRules rules;
     add_json_schema(rules, spec.text, spec.space);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::unsupported) throw;
+    const bool beyond = error.kind() == ErrorKind::unsupported;
+    if (!beyond || tool.strictness == ToolSpec::Strictness::strict) throw;
     return {GrammarKind::json_object, ""};
   }
   return spec;

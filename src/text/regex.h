@@ -53,6 +53,7 @@ class Regex {
   };
 
   static constexpr NodeId kNever = 0, kEmpty = 1;
+  NodeId parse(std::string_view pattern) const;  // regex_parser.cpp
   NodeId add(Node node) const;
   NodeId chars(CharSet set) const;
   NodeId seq(std::vector<NodeId> parts) const;

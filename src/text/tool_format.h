@@ -48,8 +48,8 @@ const ToolFormat& tool_format_named(std::string_view name);
 
 // What is known of a model; each may be empty.
 struct ToolFormatClues {
-  std::string_view chat_format;      // ChatFormat::name()
-  std::string_view template_source;  // its Jinja template, if that is the format
+  std::string_view chat_format = {};      // ChatFormat::name()
+  std::string_view template_source = {};  // its Jinja template, if that is the format
   const Tokenizer* tokenizer = nullptr;
 };
 // By the native format's name, else by the markers in the template, else by added tokens; "generic"
@@ -65,6 +65,8 @@ struct ToolWords {
   bool definitions = false;
   bool calls = false, calls_after_content = false;  // of messages without and with content
   bool results = false;
+  // What it takes for no content beside calls: templates refuse or pass over the other.
+  enum class Nothing : std::uint8_t { null, empty } nothing = Nothing::null;
 };
 ToolWords tool_words(const ChatFormat& format);
 // The conversation with what the chat format has no words for put into messages: definitions and

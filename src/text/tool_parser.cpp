@@ -236,7 +236,7 @@ struct ToolCallParser::Impl {
     }
   }
 
-  // "name", white space and a fence, or nothing (then the type is the name), up to '{'.
+  // The name after the type "function", white space, a fence, or nothing of these, up to '{'.
   void take_head(char c) {
     raw += c;
     if (c == '{') {
@@ -273,6 +273,7 @@ struct ToolCallParser::Impl {
     }
     text = trimmed(text);
     const std::string name(text.empty() ? std::string_view(type) : text);
+    if (!text.empty() && type != "function") return false;
     if (name.empty() || name.size() > kMaxName ||
         name.find_first_of(" \t\r\n`") != std::string::npos) {
       return false;

@@ -43,6 +43,10 @@ Json probe_round(const Json& content) {
   return messages;
 }
 
+Json nothing_of(ToolWords::Nothing nothing) {
+  return nothing == ToolWords::Nothing::null ? Json() : Json("");
+}
+
 // Adds to a message's content, which may be a list of parts.
 void append(Json& message, const std::string& text) {
   if (!message.contains("content") || message["content"].is_null()) message["content"] = "";
@@ -111,10 +115,14 @@ ToolWords tool_words(const ChatFormat& format) {
   conversation.tools = probe_tools();
   words.definitions = shows(rendered(format, conversation), {"probe_tool", "probe_use"});
   if (!words.definitions) conversation.tools = nullptr;
-  conversation.messages = probe_round(nullptr);
-  const auto alone = rendered(format, conversation);
-  words.calls = shows(alone, {"probe_tool", "probe_key"});
-  words.results = words.calls && shows(alone, {"probe_result"});
+  for (const auto nothing : {ToolWords::Nothing::null, ToolWords::Nothing::empty}) {
+    conversation.messages = probe_round(nothing_of(nothing));
+    const auto text = rendered(format, conversation);
+    words.calls = shows(text, {"probe_tool", "probe_key"});
+    words.results = words.calls && shows(text, {"probe_result"});
+    words.nothing = nothing;
+    if (words.calls) break;
+  }
   conversation.messages = probe_round("probe_content");
   words.calls_after_content =
       shows(rendered(format, conversation), {"probe_content", "probe_tool", "probe_key"});
@@ -145,6 +153,8 @@ Conversation with_tool_texts(const Conversation& conversation, const ToolFormat&
         append(message, fmt::format("{}{}", says ? format.after_content : "",
                                     format.written(calls_of(message))));
         message.erase("tool_calls");
+      } else if (has_calls(message) && !says) {
+        message["content"] = nothing_of(words.nothing);
       }
       result.messages.push_back(std::move(message));
     }

@@ -56,41 +56,6 @@ struct SourceReport {
   Json examples = Json::array();
 };
 
-// Shards of one split of one source; the next one begins when one is full.
-class ShardSet {
- public:
-  ShardSet(fs::path folder, std::string stem, Vocabulary vocabulary, std::uint64_t shard_tokens)
-      : folder_(std::move(folder)),
-        stem_(std::move(stem)),
-        vocabulary_(vocabulary),
-        shard_tokens_(shard_tokens) {}
-
-  void add(const ChatSample& sample, std::size_t text_bytes, DocumentKind kind) {
-    if (!writer_) {
-      names_.push_back(fmt::format("{}-{:05}.shard", stem_, names_.size()));
-      writer_ = std::make_unique<ShardWriter>((folder_ / names_.back()).string(), vocabulary_);
-    }
-    const auto bytes = static_cast<std::uint32_t>(std::min<std::size_t>(text_bytes, 0xFFFFFFFFu));
-    writer_->add(sample.tokens, bytes, kind,
-                 kind == DocumentKind::chat ? std::span<const TokenRun>(sample.runs)
-                                            : std::span<const TokenRun>());
-    if (writer_->tokens() >= shard_tokens_) finish();
-  }
-  void finish() {
-    if (writer_) writer_->finish();
-    writer_.reset();
-  }
-  const std::vector<std::string>& names() const { return names_; }
-
- private:
-  fs::path folder_;
-  std::string stem_;
-  Vocabulary vocabulary_;
-  std::uint64_t shard_tokens_;
-  std::unique_ptr<ShardWriter> writer_;
-  std::vector<std::string> names_;
-};
-
 class Builder {
  public:
   Builder(const DataSpec& spec, const DataTokenizer& tokenizer, fs::path out, ThreadPool& pool,
@@ -136,8 +101,8 @@ class Builder {
   void encode(const SourceSpec& source, Prepared& document) const;
   bool is_kept(Prepared& document, SourceReport& report);
   void bad(const Error& error, SourceReport& report) const;
-  Json finish(const SourceSpec& source, const SourceReport& report, const ShardSet& train,
-              const ShardSet& held_out) const;
+  Json finish(const SourceSpec& source, const SourceReport& report, const ShardSeries& train,
+              const ShardSeries& held_out) const;
 
   const DataSpec& spec_;
   const DataTokenizer& tokenizer_;
@@ -255,8 +220,8 @@ bool Builder::is_kept(Prepared& document, SourceReport& report) {
 Json Builder::build(const SourceSpec& source) {
   const double share = source.held_out < 0 ? spec_.held_out : source.held_out;
   const auto limit = static_cast<std::uint64_t>(spec_.shard_tokens);
-  ShardSet train(out_, source.name + "-train", vocabulary_, limit);
-  ShardSet held_out(out_, source.name + "-held_out", vocabulary_, limit);
+  ShardSeries train(out_.string(), source.name + "-train", vocabulary_, limit);
+  ShardSeries held_out(out_.string(), source.name + "-held_out", vocabulary_, limit);
   SourceReport report;
   const std::unique_ptr<Documents> documents = open_documents(source);
   std::vector<Prepared> batch;
@@ -276,9 +241,14 @@ Json Builder::build(const SourceSpec& source) {
       const bool is_text = document.raw.conversation.is_null();
       for (const ChatSample& sample : document.samples) {
         if (sample.tokens.empty()) continue;
-        (is_held_out ? held_out : train)
-            .add(sample, document.raw.text.size(),
-                 is_text ? DocumentKind::text : DocumentKind::chat);
+        const auto bytes = static_cast<std::uint32_t>(
+            std::min<std::size_t>(document.raw.text.size(), 0xFFFFFFFFu));
+        ShardSeries& shards = is_held_out ? held_out : train;
+        if (is_text) {
+          shards.add(sample.tokens, bytes, DocumentKind::text);
+        } else {
+          shards.add(sample.tokens, bytes, DocumentKind::chat, sample.runs);
+        }
         (is_held_out ? report.held_out : report.train)
             .add(document.raw.text.size(), sample.tokens.size());
         for (const TokenRun& run : sample.runs) report.loss_tokens += run.end - run.begin;
@@ -291,8 +261,8 @@ Json Builder::build(const SourceSpec& source) {
   return finish(source, report, train, held_out);
 }
 
-Json Builder::finish(const SourceSpec& source, const SourceReport& report, const ShardSet& train,
-                     const ShardSet& held_out) const {
+Json Builder::finish(const SourceSpec& source, const SourceReport& report, const ShardSeries& train,
+                     const ShardSeries& held_out) const {
   if (report.train.documents + report.held_out.documents == 0) {
     fail(ErrorKind::bad_input,
          "source '{}' leaves no documents: {} read, {} malformed, {} empty, {} and {} exact and "

@@ -125,6 +125,28 @@ void ShardWriter::finish() {
   file_.commit();
 }
 
+ShardSeries::ShardSeries(std::string folder, std::string stem, Vocabulary vocabulary,
+                         std::uint64_t shard_tokens)
+    : folder_(std::move(folder)),
+      stem_(std::move(stem)),
+      vocabulary_(vocabulary),
+      shard_tokens_(shard_tokens) {}
+
+void ShardSeries::add(std::span<const std::int32_t> tokens, std::uint32_t text_bytes,
+                      DocumentKind kind, std::span<const TokenRun> runs) {
+  if (!writer_) {
+    names_.push_back(fmt::format("{}-{:05}.shard", stem_, names_.size()));
+    writer_ = std::make_unique<ShardWriter>(folder_ + "/" + names_.back(), vocabulary_);
+  }
+  writer_->add(tokens, text_bytes, kind, runs);
+  if (writer_->tokens() >= shard_tokens_) finish();
+}
+
+void ShardSeries::finish() {
+  if (writer_) writer_->finish();
+  writer_.reset();
+}
+
 void Shard::corrupt(const std::string& what) const {
   throw make_error(ErrorKind::bad_input, "the token shard {} is damaged: {}", path(), what)
       .hint("build the data again (nautile data build)");

@@ -66,6 +66,26 @@ class ShardWriter {
   std::vector<TokenRun> runs_;
 };
 
+// Shards "STEM-00000.shard" … of one folder; the next begins when one has `shard_tokens` tokens.
+class ShardSeries {
+ public:
+  ShardSeries(std::string folder, std::string stem, Vocabulary vocabulary,
+              std::uint64_t shard_tokens);
+
+  // As ShardWriter's.
+  void add(std::span<const std::int32_t> tokens, std::uint32_t text_bytes, DocumentKind kind,
+           std::span<const TokenRun> runs = {});
+  void finish();
+  const std::vector<std::string>& names() const { return names_; }  // of those begun
+
+ private:
+  std::string folder_, stem_;
+  Vocabulary vocabulary_;
+  std::uint64_t shard_tokens_;
+  std::unique_ptr<ShardWriter> writer_;
+  std::vector<std::string> names_;
+};
+
 // One shard, memory-mapped. Const use from many threads is safe.
 class Shard {
  public:

@@ -1,0 +1,52 @@
+#!/bin/sh
+# api_fuzz.sh — schemathesis by our own OpenAPI document: 10,000 cases against scripted answers and 200 against
+# a model; every number of the document beyond its bounds; and every stream against its format and against the
+# whole answer. No 5xx, and what comes back is what the document says.
+#
+#   NAUTILE_FUZZ_CASES   against scripted answers (10000)
+#   NAUTILE_CHECK_MODEL  a model file or folder instead of the default one
+set -eu
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P)
+work=$root/build/check-long/clients
+mkdir -p "$work"
+cd "$root"
+# shellcheck source=tools/clients/servers.sh
+. tools/clients/servers.sh
+
+build_servers nautile scripted_server
+python=$(tools/clients/setup.sh check)
+trap stop_servers EXIT
+trap 'exit 1' INT TERM
+start_scripted "$root/tools/clients/script.json"
+start_real "$work/real.log" "model=$(served_model)"
+failed=0
+
+# fuzz NAME URL MODEL CASES TOKENS
+fuzz() {
+  operations=$("$python" -c 'import json, sys, urllib.request as r
+d = json.load(r.urlopen(r.Request(sys.argv[1] + "/openapi.json", headers={"Authorization": "Bearer " + sys.argv[2]})))
+print(sum(len(p) for p in d["paths"].values()))' "$2" "$servers_key")
+  examples=$(($4 / operations + 1))
+  NAUTILE_FUZZ_MODEL=$3 NAUTILE_FUZZ_TOKENS=$5 SCHEMATHESIS_HOOKS=fuzz_hooks PYTHONPATH=tools/clients \
+    "$python" -m schemathesis.cli run "$2/openapi.json" --url "$2" --header "Authorization: Bearer $servers_key" \
+    --phases fuzzing --max-examples "$examples" --seed 1 --continue-on-failure --generation-database none \
+    --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance \
+    --suppress-health-check all --request-timeout 60 >"$work/fuzz-$1.log" 2>&1 || failed=1
+  cases=$(sed -n 's/.*Test cases: *\([0-9]*\) generated.*/\1/p' "$work/fuzz-$1.log" | tail -n 1)
+  tail -n 12 "$work/fuzz-$1.log"
+  if [ "${cases:-0}" -lt "$4" ]; then
+    echo "fuzz $1: ${cases:-0} cases, expected at least $4"
+    failed=1
+  fi
+}
+
+for target in "scripted $scripted_url scripted" "real $real_url model"; do
+  # shellcheck disable=SC2086  # three words
+  set -- $target
+  echo "== $1"
+  "$python" tools/clients/check_streams.py "$2" "$servers_key" "$3" || failed=1
+done
+"$python" tools/clients/check_numbers.py "$scripted_url" "$servers_key" scripted || failed=1
+fuzz scripted "$scripted_url" scripted "${NAUTILE_FUZZ_CASES:-10000}" 200
+fuzz real "$real_url" model 200 4
+exit "$failed"
