@@ -3,7 +3,8 @@
 //   nautile_bench_grammar [FOLDER_OF_A_TOKENIZER [FILE_OF_SCHEMAS…]]
 //
 // From the tree's root; the defaults are DeepSeek-V3's tokenizer of the test data and
-// tests/data/grammar. Each schema is walked at random, with ample and with tight budgets.
+// tests/data/grammar. Each schema is walked at random, with ample and with tight budgets; then the
+// same schemas as tools that a model may or must call.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "tests/grammar_sampling.h"
+#include "text/output_plan.h"
 
 namespace {
 
@@ -28,17 +30,16 @@ double percentile(std::vector<double>& values, std::size_t percent) {
 }
 
 struct Figures {
-  std::vector<double> compile_ms, ample_us, tight_us;
+  std::vector<double> compile_ms, ample_us, tight_us, plan_ms;
   std::size_t refused = 0, bytes = 0;
 };
 
-void measure(const std::string& schema, const nautile::GrammarVocabulary& vocabulary,
+void measure(const nautile::GrammarPlan& plan, const nautile::GrammarVocabulary& vocabulary,
              std::uint64_t seed, Figures& figures) {
   std::shared_ptr<const CompiledGrammar> grammar;
   const auto start = std::chrono::steady_clock::now();
   try {
-    grammar = std::make_shared<const CompiledGrammar>(
-        nautile::GrammarPlan::of({nautile::GrammarKind::json_schema, schema}), vocabulary);
+    grammar = std::make_shared<const CompiledGrammar>(plan, vocabulary);
   } catch (const nautile::Error&) {
     ++figures.refused;
     return;
@@ -60,6 +61,53 @@ void print(const std::string& what, std::vector<double>& values, const char* uni
   fmt::print("  {:<22} median {:8.2f}  p95 {:8.2f}  p99 {:8.2f}  most {:8.2f} {}\n", what,
              percentile(values, 50), percentile(values, 95), percentile(values, 99),
              percentile(values, 100), unit);
+}
+
+void report(const std::string& what, Figures& figures, std::uint64_t plans) {
+  fmt::print("{}: {}, {} refused, at most {:.1f} MiB each\n", what, plans, figures.refused,
+             static_cast<double>(figures.bytes) / (1 << 20));
+  print("compile", figures.compile_ms, "ms");
+  print("mask", figures.ample_us, "us");
+  print("mask, tight budget", figures.tight_us, "us");
+}
+
+// The schemas of objects among `lines`, as tools.
+std::vector<nautile::ToolSpec> tools_of(const std::string& lines) {
+  std::vector<nautile::ToolSpec> tools;
+  std::istringstream in(lines);
+  for (std::string schema; std::getline(in, schema);) {
+    if (!schema.starts_with("{\"type\":\"object\"")) continue;
+    tools.push_back({fmt::format("tool_{}", tools.size()), schema});
+  }
+  return tools;
+}
+
+void measure_tools(const std::vector<nautile::ToolSpec>& tools,
+                   const nautile::GrammarVocabulary& vocabulary) {
+  using Choice = nautile::OutputRules::Choice;
+  for (const Choice choice : {Choice::automatic, Choice::required}) {
+    Figures figures;
+    std::uint64_t seed = 0;
+    for (const std::string& format : nautile::tool_format_names()) {
+      for (int round = 0; round < 8; ++round) {
+        const nautile::OutputRules rules{.reasoning = nautile::ReasoningMode::none,
+                                         .tools = tools,
+                                         .choice = choice,
+                                         .tool = "",
+                                         .answer = {}};
+        const auto start = std::chrono::steady_clock::now();
+        const auto plan = nautile::output_plan(nautile::tool_format_named(format), rules);
+        const std::chrono::duration<double, std::milli> took =
+            std::chrono::steady_clock::now() - start;
+        figures.plan_ms.push_back(took.count());
+        measure(*plan, vocabulary, ++seed, figures);
+      }
+    }
+    report(fmt::format("{} tools, {}", tools.size(),
+                       choice == Choice::required ? "required" : "automatic"),
+           figures, seed);
+    print("plan", figures.plan_ms, "ms");
+  }
 }
 
 }  // namespace
@@ -87,12 +135,10 @@ int main(int argc, char** argv) {
     Figures figures;
     std::uint64_t seed = 0;
     for (std::string schema; std::getline(lines, schema);) {
-      measure(schema, vocabulary, ++seed, figures);
+      measure(nautile::GrammarPlan::of({nautile::GrammarKind::json_schema, schema}), vocabulary,
+              ++seed, figures);
     }
-    fmt::print("{}: {} schemas, {} refused, at most {:.1f} MiB each\n", file, seed, figures.refused,
-               static_cast<double>(figures.bytes) / (1 << 20));
-    print("compile", figures.compile_ms, "ms");
-    print("mask", figures.ample_us, "us");
-    print("mask, tight budget", figures.tight_us, "us");
+    report(file, figures, seed);
   }
+  measure_tools(tools_of(nautile::read_file("tests/data/grammar/realistic.jsonl")), vocabulary);
 }

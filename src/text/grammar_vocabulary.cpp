@@ -54,7 +54,7 @@ TokenTrie::TokenTrie(std::vector<Token> tokens) {
     close(common_prefix(bytes, last));
     while (open.size() < bytes.size()) {
       open.push_back(nodes_.size());
-      nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()),
+      nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), kFewBelow,
                         static_cast<std::uint16_t>(open.size()),
                         static_cast<std::uint8_t>(bytes[open.size() - 1])});
     }
@@ -63,7 +63,27 @@ TokenTrie::TokenTrie(std::vector<Token> tokens) {
     last = bytes;
   }
   close(0);
-  nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), 0, 0});
+  nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), kFewBelow, 0, 0});
+  gather_below();
+}
+
+void TokenTrie::gather_below() {
+  constexpr std::size_t kMany = 32;  // nodes
+  std::vector<Bytes> below(size());
+  std::vector<std::size_t> parents(size()), path(depth_ + 1);
+  for (std::size_t i = 0; i < size(); ++i) {
+    path[nodes_[i].depth] = i;
+    parents[i] = path[nodes_[i].depth - 1u];
+  }
+  for (std::size_t i = size(); i-- > 0;) {
+    if (nodes_[i].next - i > kMany) {
+      nodes_[i].below = static_cast<std::uint32_t>(below_.size());
+      below_.push_back(below[i]);
+    }
+    if (nodes_[i].depth == 1) continue;
+    below[parents[i]] |= below[i];
+    below[parents[i]].set(nodes_[i].byte);
+  }
 }
 
 GrammarVocabulary::GrammarVocabulary(const Tokenizer& tokenizer)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -22,9 +23,11 @@ class TokenTrie {
   struct Node {
     std::uint32_t next;         // the node after this one's last descendant
     std::uint32_t first_token;  // tokens() from here to the next node's first_token end here
+    std::uint32_t below;        // see below()
     std::uint16_t depth;        // bytes from the root; the first have 1
     std::uint8_t byte;
   };
+  using Bytes = std::bitset<256>;
   struct Token {
     std::string bytes;
     TokenId id;
@@ -39,10 +42,23 @@ class TokenTrie {
     return std::span(ids_).subspan(nodes_[i].first_token,
                                    nodes_[i + 1].first_token - nodes_[i].first_token);
   }
+  // The tokens of the node and of all below it.
+  std::span<const TokenId> tokens_from(std::size_t i) const {
+    return std::span(ids_).subspan(nodes_[i].first_token,
+                                   nodes_[nodes_[i].next].first_token - nodes_[i].first_token);
+  }
+  // The bytes of all nodes below, where there are many of those; else null.
+  const Bytes* below(std::size_t i) const {
+    return nodes_[i].below == kFewBelow ? nullptr : &below_[nodes_[i].below];
+  }
   std::size_t depth() const { return depth_; }  // of the deepest node
 
  private:
-  std::vector<Node> nodes_ = {Node{0, 0, 0, 0}};  // and a sentinel
+  static constexpr std::uint32_t kFewBelow = 0xFFFFFFFF;
+  void gather_below();
+
+  std::vector<Node> nodes_ = {Node{0, 0, kFewBelow, 0, 0}};  // and a sentinel
+  std::vector<Bytes> below_;
   std::vector<TokenId> ids_;
   std::size_t depth_ = 0;
 };

@@ -162,6 +162,17 @@ GrammarWalk::Uniform GrammarWalk::after_plain(Place from, Place& to) {
   return to.dead() ? Uniform::nowhere : Uniform::one_place;
 }
 
+bool GrammarWalk::stays(Place p, const TokenTrie::Bytes& bytes) {
+  if ((p.state & GrammarAutomaton::kExit) != 0 && p.stack != kEmptyStack) return false;
+  for (std::size_t byte = 0; byte < bytes.size(); ++byte) {
+    if (!bytes[byte]) continue;
+    const auto move =
+        automaton_.step(p.state, automaton_.nfa().class_of(static_cast<Symbol>(byte)));
+    if (move.state != p.state || move.push != GrammarAutomaton::kBase) return false;
+  }
+  return true;
+}
+
 template <class Accept>
 void GrammarWalk::walk(const TokenTrie& trie, Place from, const Accept& accept) {
   std::vector<Place> path(trie.depth() + 1);
@@ -171,6 +182,12 @@ void GrammarWalk::walk(const TokenTrie& trie, Place from, const Accept& accept) 
     const TokenTrie::Node& node = trie.node(i);
     const Place next = step(path[node.depth - 1u], nfa.class_of(node.byte));
     if (next.dead()) {
+      i = node.next;
+      continue;
+    }
+    // Free text mostly goes round and round: whole branches are taken at once.
+    if (const auto* below = trie.below(i); below != nullptr && stays(next, *below)) {
+      accept(next, trie.tokens_from(i));
       i = node.next;
       continue;
     }

@@ -85,6 +85,8 @@ class GrammarWalk {
   Uniform after_plain(Place from, Place& to);
   bool follow(Place from, const std::vector<std::vector<std::uint16_t>>& sequence, std::size_t at,
               Place& to, bool& first);
+  // Whether each of the bytes leads back to the place itself.
+  bool stays(Place p, const TokenTrie::Bytes& bytes);
   template <class Accept>
   void walk(const TokenTrie& trie, Place from, const Accept& accept);
   // Calls accept(place, tokens) for every token, plain ones maybe as accept_plain(place,

@@ -1,9 +1,9 @@
 #!/bin/sh
-# grammar.sh — constrained decoding with DeepSeek-V3's vocabulary: random texts of 1,000 random schemas
-# against jsonschema, with ample and with tight budgets, and masks against xgrammar's on a sample. Python
-# packages (some 40 MB; no PyTorch) are fetched once.
+# grammar.sh — constrained decoding with DeepSeek-V3's vocabulary: random texts of 1,000 random schemas of each
+# of two generators against jsonschema, with ample and with tight budgets, and masks against xgrammar's on a
+# sample. Python packages (some 40 MB; no PyTorch) are fetched once.
 #
-#   NAUTILE_GRAMMAR_SCHEMAS  how many random schemas (1000)
+#   NAUTILE_GRAMMAR_SCHEMAS  how many random schemas of each (1000)
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P)
 work=$root/build/check-long

@@ -3,9 +3,11 @@
 
     grammar_oracle.py CASES FOLDER [--schemas 1000] [--walks 3] [--start 1] [--xgrammar] [--write FILE]
 
-CASES is the program grammar_cases, FOLDER a tokenizer's. Random schemas (grammar_schemas.py) and those of
-tests/data/grammar are walked at random along the masks: tokens uniform and skewed, budgets ample and
-tight. Every text that comes out has to be valid; every tight budget has to be kept.
+CASES is the program grammar_cases, FOLDER a tokenizer's. Random schemas (grammar_schemas.py: so many of each of
+its two generators) and those of tests/data/grammar are walked at random along the masks: tokens uniform and
+skewed as at temperature 1.5, budgets ample and tight. Every text that comes out has to be valid; every tight
+budget has to be kept. With --xgrammar, masks of tests/data/grammar/common.jsonl, schemas of which both admit
+the same texts, are compared along shared walks.
 """
 
 import argparse
@@ -92,7 +94,8 @@ def check_schemas(cases, schemas, walks, space):
 
 
 def check_xgrammar(cases, schemas):
-    """Masks along shared walks; both compact. See the README of this folder for what differs."""
+    """Masks along shared walks; both compact. What differs elsewhere: nautile's integers have at most 18 digits
+    where nothing bounds them, and xgrammar's strings with maxLength take raw control characters and no escapes."""
     import grammar_xgrammar
 
     vocabulary = cases.ask(vocabulary=True)
@@ -143,8 +146,11 @@ def main():
     realistic = [json.loads(line) for line in (ROOT / "tests/data/grammar/realistic.jsonl").read_text().splitlines()]
     cases = Cases(options.cases, options.folder)
     fine = check_schemas(cases, realistic + random, options.walks, options.space)
+    print("by hypothesis-jsonschema:")
+    library = grammar_schemas.library_schemas(options.schemas, options.start)
+    fine = check_schemas(cases, library, options.walks, options.space) and fine
     if options.xgrammar:
-        fine = check_xgrammar(cases, [json.loads(line) for line in (ROOT / "tests/data/grammar/shared.jsonl").read_text().splitlines()]) and fine
+        fine = check_xgrammar(cases, [json.loads(line) for line in (ROOT / "tests/data/grammar/common.jsonl").read_text().splitlines()]) and fine
     sys.exit(not fine)
 
 

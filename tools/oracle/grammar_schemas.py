@@ -1,9 +1,11 @@
-"""grammar_schemas.py — random JSON Schemas of nautile's subset, as a hypothesis strategy."""
+"""grammar_schemas.py — random JSON Schemas of nautile's subset: by a strategy of its own, and by the generator
+hypothesis-jsonschema from a schema of such schemas."""
 
 import json
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis_jsonschema import from_schema
 
 NAMES = st.one_of(st.sampled_from(["a", "b", "ab", "name", "value", "items", "é", 'q"', "a b", "", "\\"]), st.text(max_size=6))
 SCALARS = st.one_of(
@@ -104,16 +106,51 @@ def with_definition(schema, definition):
     return {**schema, "$defs": {"d": definition}} if "#/$defs/d" in json.dumps([schema, definition]) else schema
 
 
-def random_schemas(count, start):
-    """`count` different schemas; the same for the same start."""
+def schemas_of_leaves():
+    """JSON Schemas whose values are schemas of the subset, without others inside."""
+    count = {"type": "integer", "minimum": 0, "maximum": 5}
+    most = {"type": "integer", "minimum": 5, "maximum": 30}
+    number = {"type": "number", "minimum": -1000, "maximum": 1000}
+    integer = {"type": "integer", "minimum": -1000, "maximum": 1000}
+    scalars = {"type": "array", "items": {"type": ["null", "boolean", "integer", "string"]}, "minItems": 1, "maxItems": 4}
+
+    def schema(required, **keywords):
+        return {"type": "object", "properties": keywords, "required": required, "additionalProperties": False}
+
+    def typed(kind, **keywords):
+        return schema(["type"], type={"const": kind}, **keywords)
+
+    return [
+        typed("string", minLength=count, maxLength=most),
+        typed("string", pattern={"enum": ["^[a-z]+$", "^\\d{3}$", "a|b", "^(x|yz)*$"]}),
+        typed("string", format={"enum": ["date", "email", "uuid", "ipv4", "date-time"]}),
+        typed("integer", minimum=integer, maximum=integer, multipleOf={"enum": [1, 2, 5, 12]}),
+        typed("number", minimum=number, exclusiveMaximum=number),
+        typed("array", minItems=count, maxItems=most),
+        typed("boolean"),
+        schema(["enum"], enum=scalars),
+        schema(["const"], const={"type": ["null", "boolean", "integer", "string"]}),
+    ]
+
+
+def drawn(strategy, count, start):
+    """`count` different schemas that the strategy draws; the same for the same start."""
     found = {}
 
     @seed(start)
     @settings(max_examples=count * 2, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(SCHEMAS, SCHEMAS)
-    def collect(schema, definition):
-        whole = with_definition(schema, definition)
-        found.setdefault(json.dumps(whole, sort_keys=True), whole)
+    @given(strategy)
+    def collect(schema):
+        found.setdefault(json.dumps(schema, sort_keys=True), schema)
 
     collect()
     return list(found.values())[:count]
+
+
+def random_schemas(count, start):
+    return drawn(st.builds(with_definition, SCHEMAS, SCHEMAS), count, start)
+
+
+def library_schemas(count, start):
+    leaves = st.one_of([from_schema(schema) for schema in schemas_of_leaves()])
+    return drawn(st.recursive(leaves, grown, max_leaves=8), count, start)
