@@ -1,9 +1,6 @@
 // `nautile serve` under load, from outside: many streams, a full queue, clients that are slow or
 // leave. The sizes are a test's; tools/load_test.py has the real ones.
-#include <sys/resource.h>
-
-#include <map>
-
+#include "tests/chat_model.h"
 #include "tests/serve_program.h"
 
 namespace nautile::test {
@@ -15,7 +12,7 @@ using server::Client;
 using server::comes;
 using server::seconds_now;
 
-constexpr const char* kModel = "models/think-small";
+constexpr const char* kSmall = "models/think-small";
 
 class ServeLoad : public ::testing::Test {
  protected:
@@ -25,8 +22,9 @@ class ServeLoad : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  void serve(std::vector<std::string> options) {
-    options.insert(options.begin(), {"--port", "0", kModel, "--no-page"});
+  void serve(const std::string& model, std::vector<std::string> options) {
+    model_ = fs::path(model).filename();
+    options.insert(options.begin(), {"--port", "0", model, "--no-page"});
     program_ = std::make_unique<Program>(folder_, options);
     port_ = program_->port();
     ASSERT_NE(port_, 0) << program_->err();
@@ -45,15 +43,11 @@ class ServeLoad : public ::testing::Test {
     return found.is_object() ? found["runs"][0] : json();
   }
 
-  static json body(const std::string& prompt, int tokens, bool stream) {
-    return {{"prompt", prompt}, {"max_tokens", tokens}, {"stream", stream}, {"ignore_eos", true}};
-  }
-
   // A number of /metrics; a server whose other connections are all busy answers it, too.
   double metric(const std::string& name) const {
     Client client(port_, kPatience);
     const std::string text = client.get("/metrics").body;
-    const std::string line = fmt::format("\n{}{{model=\"think-small\"}} ", name);
+    const std::string line = fmt::format("\n{}{{model=\"{}\"}} ", name, model_);
     const std::size_t at = text.find(line);
     EXPECT_NE(at, text.npos) << name;
     return at == text.npos ? -1 : std::stod(text.substr(at + line.size()));
@@ -63,12 +57,13 @@ class ServeLoad : public ::testing::Test {
   }
 
   fs::path folder_;
+  std::string model_;
   std::unique_ptr<Program> program_;
   std::uint16_t port_ = 0;
 };
 
 TEST_F(ServeLoad, ManyStreamsDecodeInOneBatch) {
-  serve({"--queue", "1024", "--parallel", "128"});
+  serve(kSmall, {"--queue", "1024", "--parallel", "128"});
   const json run = bench(300, "--requests 300 --max-tokens 16");
   EXPECT_EQ(run["answers"], 300) << run;
   EXPECT_EQ(run["tokens"], 300 * 16) << run;
@@ -79,7 +74,7 @@ TEST_F(ServeLoad, ManyStreamsDecodeInOneBatch) {
 }
 
 TEST_F(ServeLoad, AFullQueueRefusesAtOnce) {
-  serve({"--queue", "4", "--parallel", "2"});
+  serve(kSmall, {"--queue", "4", "--parallel", "2"});
   const json run = bench(48, "--requests 48 --max-tokens 200");
   EXPECT_GE(run["answers"], 6) << run;
   ASSERT_EQ(run["failures"].size(), 1U) << run;
@@ -92,7 +87,7 @@ TEST_F(ServeLoad, AFullQueueRefusesAtOnce) {
 }
 
 TEST_F(ServeLoad, SlowHeadsHurtNobody) {
-  serve({});
+  serve(kSmall, {});
   std::vector<Client> slow;
   for (int i = 0; i < 200; ++i) {
     slow.emplace_back(port_, kPatience);
@@ -110,39 +105,42 @@ TEST_F(ServeLoad, SlowHeadsHurtNobody) {
 
 // A place is free again as soon as its client is gone, however far the answer is.
 TEST_F(ServeLoad, WhoLeavesGivesTheirPlaceBack) {
-  serve({"--parallel", "2", "--queue", "4", "--ctx", "2048"});
-  std::string prompt;
-  for (int i = 0; i < 300; ++i) prompt += fmt::format(" {}", i);
+  // Answers that would take longer than the test.
+  serve(make_chat_model(folder_),
+        {"--parallel", "2", "--queue", "4", "--ctx", "100000", "--kv-tokens", "300000"});
   double left = 0;
-  const auto ask = [&](int tokens, bool stream, const char* front) {
+  const auto ask = [&](const std::string& prompt, bool stream) {
     Client client(port_, kPatience);
-    EXPECT_TRUE(client.send(post("/v1/completions", body(front + prompt, tokens, stream))));
+    const json body = {
+        {"prompt", prompt}, {"max_tokens", 90000}, {"stream", stream}, {"ignore_eos", true}};
+    EXPECT_TRUE(client.send(post("/v1/completions", body)));
     return client;
   };
   const auto leave = [&](Client& client) {
     client.leave();
-    ++left;
-    EXPECT_TRUE(becomes("nautile_engine_cancelled_total", left)) << program_->err();
+    EXPECT_TRUE(becomes("nautile_engine_cancelled_total", ++left)) << program_->err();
   };
+  const std::string book(8000, 'x');
   for (int i = 0; i < 5; ++i) {
     const std::string number = std::to_string(i);
     // As soon as the engine has it: in the queue or at its prompt.
-    Client early = ask(1000, true, ("early " + number).c_str());
+    Client early = ask(number + book, true);
     EXPECT_TRUE(becomes("nautile_engine_requests_total", left + 1));
     leave(early);
-    Client streams = ask(1000, true, ("streams " + number).c_str());
+    Client streams = ask("streams " + number, true);
     EXPECT_TRUE(streams.sees("data: "));
     leave(streams);
-    Client whole = ask(1000, false, ("whole " + number).c_str());
+    Client whole = ask("whole " + number, false);
     EXPECT_TRUE(becomes("nautile_engine_running", 1));
     leave(whole);
     // Behind others, who go on.
-    Client one = ask(1000, true, "one"), two = ask(1000, true, "two");
+    Client one = ask("one", false), two = ask("two", false);
     EXPECT_TRUE(becomes("nautile_engine_running", 2));
-    Client waits = ask(1000, true, "waits");
+    Client waits = ask("waits", false);
     EXPECT_TRUE(becomes("nautile_engine_waiting", 1));
     leave(waits);
     EXPECT_EQ(metric("nautile_engine_waiting"), 0);
+    EXPECT_EQ(metric("nautile_engine_running"), 2);
     leave(one);
     leave(two);
     // Whose body has not come whole has no place yet.

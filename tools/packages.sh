@@ -14,10 +14,10 @@ PACKAGES_BUILD='g++ cmake ninja-build pkg-config libfmt-dev nlohmann-json3-dev l
 PACKAGES_TEST='libgtest-dev libgmock-dev libopenmpi-dev openmpi-bin'
 PACKAGES_BENCH='libbenchmark-dev'
 PACKAGES_CHECK_LONG='git python3-venv'
-# For the long check of the browser page, besides.
-PACKAGES_PAGE='chromium python3-venv curl'
 # For the long check of replicas behind a proxy.
 PACKAGES_PROXY='nginx-light haproxy python3'
+# For the long check of the browser page, besides.
+PACKAGES_PAGE='chromium python3-venv curl'
 # For the long check in a bare Debian root.
 PACKAGES_BARE='debootstrap git'
 # For the long check with the other compiler.

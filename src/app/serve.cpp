@@ -131,6 +131,17 @@ void raise_connections(server::Limits& limits) {
   limits.connections = std::min<std::size_t>(limits.connections, room);
 }
 
+// What an engine cannot take is refused before it is tokenized, so that a crowd hears it at once.
+server::ApiOptions api_options(const ServeOptions& options) {
+  constexpr std::int64_t kLeastWaiting = 64;
+  server::ApiOptions api;
+  if (options.dialect == "deepseek") api.dialect = server::Dialect::deepseek;
+  api.keep_alive_seconds = options.keep_alive;
+  api.waiting = static_cast<std::size_t>(
+      std::max(kLeastWaiting, options.serving.queue + options.serving.parallel));
+  return api;
+}
+
 // SIGINT and SIGTERM wait until they are asked for, on every thread begun from here on.
 class HeldSignals {
  public:
@@ -198,7 +209,7 @@ ExitCode serve(const ServeOptions& given, const Environment& environment) {
   const std::string first = choices.front().name;
   ServedModels models(std::move(choices), options.serving, environment, metrics, log);
   ServeState state;
-  ServeEndpoints endpoints(models, metrics, log, state, options.dialect, options.keep_alive);
+  ServeEndpoints endpoints(models, metrics, log, state, api_options(options));
   HttpServer http(options.server,
                   server::Gate(endpoints.list(options.no_page ? PageShown::no : PageShown::yes),
                                std::move(let_in)),

@@ -1,6 +1,9 @@
 #include "app/serve_endpoints.h"
 
+#include <unistd.h>
+
 #include <cmath>
+#include <fstream>
 
 #include "server/page_files.h"
 #include "server/routes.h"
@@ -89,12 +92,18 @@ Endpoint api_endpoint(const server::Route& route) {
   return endpoint;
 }
 
-server::ApiOptions api_options(const std::string& dialect, double keep_alive_seconds) {
-  server::ApiOptions options;
-  if (dialect == "deepseek") options.dialect = server::Dialect::deepseek;
-  options.keep_alive_seconds = keep_alive_seconds;
+server::ApiOptions with_version(server::ApiOptions options) {
   options.version = NAUTILE_VERSION;
   return options;
+}
+
+// What of this process lies in RAM, in bytes; 0 where the kernel does not say. proc(5): the second
+// number of statm counts pages.
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t all = 0, resident = 0;
+  statm >> all >> resident;
+  return static_cast<double>(resident) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace
@@ -113,6 +122,8 @@ struct ServeEndpoints::Impl {
 
   void gauges(std::string& text) const {
     models.append_metrics(text);
+    server::append_metric(text, "process_resident_memory_bytes", server::MetricType::gauge,
+                          "Memory of this process that lies in RAM.", {{{}, resident_bytes()}});
     if (const server::HttpServer* server = http) {
       const auto counts = server->counts();
       server::append_metric(text, "nautile_http_connections", server::MetricType::gauge,
@@ -126,10 +137,8 @@ struct ServeEndpoints::Impl {
 };
 
 ServeEndpoints::ServeEndpoints(ServedModels& models, server::Metrics& metrics, server::JsonLog& log,
-                               ServeState& state, const std::string& dialect,
-                               double keep_alive_seconds)
-    : impl_(std::make_unique<Impl>(models, metrics, log, state,
-                                   api_options(dialect, keep_alive_seconds))) {}
+                               ServeState& state, const server::ApiOptions& options)
+    : impl_(std::make_unique<Impl>(models, metrics, log, state, with_version(options))) {}
 
 ServeEndpoints::~ServeEndpoints() = default;
 

@@ -10,6 +10,7 @@
 #include "app/served_models.h"
 #include "server/http_server.h"
 #include "server/router.h"
+#include "server/routes.h"
 
 namespace nautile::app {
 
@@ -23,9 +24,9 @@ enum class PageShown : std::uint8_t { yes, no };
 
 class ServeEndpoints {
  public:
-  // All of these outlive it. dialect: "openai" or "deepseek".
+  // All but the options outlive it; their version is set here.
   ServeEndpoints(ServedModels& models, server::Metrics& metrics, server::JsonLog& log,
-                 ServeState& state, const std::string& dialect, double keep_alive_seconds);
+                 ServeState& state, const server::ApiOptions& options);
   ~ServeEndpoints();
 
   std::vector<server::Endpoint> list(PageShown page);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <exception>
 
 #include "app/sha256.h"
@@ -120,7 +121,8 @@ std::vector<ModelEntry> ServedModels::list() const {
   const std::lock_guard lock(mutex_);
   std::vector<ModelEntry> list;
   for (const auto& entry : entries_) {
-    list.push_back({entry->name, entry->state, entry->created, entry->error});
+    const std::int64_t context = entry->served ? entry->served->engine->context() : 0;
+    list.push_back({entry->name, entry->state, entry->created, entry->error, context});
   }
   return list;
 }
@@ -260,7 +262,7 @@ std::shared_ptr<ServedModels::Loaded> ServedModels::make(const Entry& entry) {
   auto loaded = std::make_shared<Loaded>(std::move(model), std::move(format), std::move(options),
                                          metrics_, entry.name);
   log_.write("model_loaded", {{"model", entry.name},
-                              {"seconds", seconds},
+                              {"seconds", std::round(seconds * 1000) / 1000},
                               {"context", loaded->options.context},
                               {"kv_tokens", loaded->options.kv_tokens},
                               {"bytes", loaded->bytes},

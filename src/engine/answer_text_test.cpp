@@ -25,7 +25,7 @@ Said take(AnswerText& text) {
 
 class AnswerTextTest : public testing::Test {
  protected:
-  Tokenizer tokenizer = tiny_tokenizer();
+  Tokenizer tokenizer_ = tiny_tokenizer();
   Said feed(AnswerText& text, TokenId token) {
     text.feed({token, 0, {}}, AnswerText::Stops::watched);
     return take(text);
@@ -33,7 +33,7 @@ class AnswerTextTest : public testing::Test {
 };
 
 TEST_F(AnswerTextTest, CharactersComeWholeWithAllTheirTokens) {
-  AnswerText text(tokenizer, SkipSpecial::yes, {});
+  AnswerText text(tokenizer_, SkipSpecial::yes, {});
   EXPECT_EQ(feed(text, id('a')), (Said{"a", 1}));
   EXPECT_EQ(feed(text, kE9[0]), (Said{"", 0}));
   EXPECT_EQ(feed(text, kE9[1]), (Said{"\u00e9", 2}));
@@ -44,7 +44,7 @@ TEST_F(AnswerTextTest, CharactersComeWholeWithAllTheirTokens) {
 }
 
 TEST_F(AnswerTextTest, TokensWithoutTextGoWithTheNextOrTheEnd) {
-  AnswerText text(tokenizer, SkipSpecial::yes, {});
+  AnswerText text(tokenizer_, SkipSpecial::yes, {});
   EXPECT_EQ(feed(text, kTinyEnd), (Said{"", 0}));
   EXPECT_EQ(feed(text, id('b')), (Said{"b", 2}));
   EXPECT_EQ(feed(text, kTinyEnd), (Said{"", 0}));
@@ -53,7 +53,7 @@ TEST_F(AnswerTextTest, TokensWithoutTextGoWithTheNextOrTheEnd) {
 }
 
 TEST_F(AnswerTextTest, HeldTextComesLaterOrNever) {
-  AnswerText text(tokenizer, SkipSpecial::yes, {"abc"});
+  AnswerText text(tokenizer_, SkipSpecial::yes, {"abc"});
   EXPECT_EQ(feed(text, id('a')), (Said{"", 0}));
   EXPECT_EQ(feed(text, id('b')), (Said{"", 0}));
   EXPECT_EQ(feed(text, id('x')), (Said{"abx", 3}));
@@ -68,8 +68,8 @@ TEST_F(AnswerTextTest, HeldTextComesLaterOrNever) {
 
 // "abcd" is one token; the stop string begins inside of it.
 TEST_F(AnswerTextTest, ATokenThatBeginsBeforeAStopStringIsTold) {
-  AnswerText text(tokenizer, SkipSpecial::yes, {"cd!"});
-  const TokenId merged = tokenizer.encode("abcd", EncodeMode::plain).at(0);
+  AnswerText text(tokenizer_, SkipSpecial::yes, {"cd!"});
+  const TokenId merged = tokenizer_.encode("abcd", EncodeMode::plain).at(0);
   EXPECT_EQ(feed(text, merged), (Said{"ab", 1}));
   EXPECT_EQ(feed(text, id('!')), (Said{"", 0}));
   text.end();

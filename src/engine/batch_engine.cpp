@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/service_thread.h"
 #include "engine/batcher.h"
 
 namespace nautile::engine {
@@ -37,7 +37,7 @@ struct BatchEngine::Impl {
   double ends_per_second = 0;
   std::uint64_t refused = 0;
   EngineCounts shown;
-  std::thread thread;
+  ServiceThread thread;
 
   Impl(const Model& model, Backend& backend, const Tokenizer& tokenizer,
        const BatchEngineOptions& options)
@@ -107,13 +107,13 @@ BatchEngine::~BatchEngine() {
 }
 
 void BatchEngine::start() {
-  NAUTILE_ASSERT(!impl_->thread.joinable(), "the engine has started already");
+  NAUTILE_ASSERT(!impl_->thread.running(), "the engine has started already");
   impl_->stopping = false;
-  impl_->thread = std::thread([this] { impl_->loop(); });
+  impl_->thread.start([this] { impl_->loop(); });
 }
 
 void BatchEngine::stop() {
-  if (!impl_->thread.joinable()) return;
+  if (!impl_->thread.running()) return;
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->stopping = true;

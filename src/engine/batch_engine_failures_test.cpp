@@ -86,23 +86,23 @@ class FragileBackend : public Backend {
 
 class BatchEngineFailures : public testing::Test {
  protected:
-  TinyModel tiny{"deepseek_v3"};
+  TinyModel tiny_{"deepseek_v3"};
 };
 
 // What cannot be fails its request and nobody else's.
 TEST_F(BatchEngineFailures, OneThatCannotGoOnFailsAlone) {
   // Token 7 is a NaN from the first layer on.
-  const Slot& slot = tiny.model.weights().embedding;
+  const Slot& slot = tiny_.model.weights().embedding;
   std::vector<std::byte> table(slot.weight.data, slot.weight.data + slot.weight.bytes());
   std::memset(table.data() + 7 * slot.weight.row_stride(), 0xFF, slot.weight.row_stride());
   const auto engine =
-      std::make_unique<BatchEngine>(tiny.model, *tiny.backend, tiny.tokenizer,
+      std::make_unique<BatchEngine>(tiny_.model, *tiny_.backend, tiny_.tokenizer,
                                     BatchEngineOptions{.context = 320, .row_budget = 64});
   Request good = random_request(100, 30, 5);
   std::replace(good.prompt.begin(), good.prompt.end(), 7, 8);
   good.sampling.logit_bias[7] = -std::numeric_limits<float>::infinity();
   const std::vector<Answer> expected = run_one(*engine, good).choices;
-  tiny.model.weights().embedding.weight.data = table.data();
+  tiny_.model.weights().embedding.weight.data = table.data();
 
   Request nan = random_request(50, 5), outside = random_request(50, 5),
           banned = random_request(50, 5), empty = random_request(0, 5),
@@ -136,8 +136,8 @@ TEST_F(BatchEngineFailures, OneThatCannotGoOnFailsAlone) {
 }
 
 TEST_F(BatchEngineFailures, WhatBreaksTheBatchFailsOnlyItself) {
-  FragileBackend fragile(*tiny.backend);
-  BatchEngine engine(tiny.model, fragile, tiny.tokenizer, {.context = 320});
+  FragileBackend fragile(*tiny_.backend);
+  BatchEngine engine(tiny_.model, fragile, tiny_.tokenizer, {.context = 320});
   Request good = random_request(100, 30, 5), fatal = random_request(40, 5, 6);
   std::replace(good.prompt.begin(), good.prompt.end(), 7, 8);
   good.sampling.logit_bias[7] = -std::numeric_limits<float>::infinity();
@@ -159,8 +159,8 @@ TEST_F(BatchEngineFailures, WhatBreaksTheBatchFailsOnlyItself) {
 }
 
 TEST_F(BatchEngineFailures, WhereMemoryIsShortTheJuniorWaits) {
-  FragileBackend fragile(*tiny.backend);
-  BatchEngine engine(tiny.model, fragile, tiny.tokenizer, {.context = 320, .row_budget = 60});
+  FragileBackend fragile(*tiny_.backend);
+  BatchEngine engine(tiny_.model, fragile, tiny_.tokenizer, {.context = 320, .row_budget = 60});
   std::vector<std::unique_ptr<Reply>> cold, replies;
   for (unsigned i = 0; i < 6; ++i) {
     cold.push_back(std::make_unique<Reply>(run_one(engine, random_request(3, 20, i))));

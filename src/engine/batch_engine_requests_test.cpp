@@ -10,10 +10,10 @@ namespace {
 
 class BatchEngineRequests : public testing::Test {
  protected:
-  TinyModel tiny{"deepseek_v3"};
+  TinyModel tiny_{"deepseek_v3"};
 
   std::unique_ptr<BatchEngine> engine_of(const BatchEngineOptions& options = {.context = 320}) {
-    return std::make_unique<BatchEngine>(tiny.model, *tiny.backend, tiny.tokenizer, options);
+    return std::make_unique<BatchEngine>(tiny_.model, *tiny_.backend, tiny_.tokenizer, options);
   }
   // So that a token comes next for certain.
   static void force(Request& r, TokenId token) { r.sampling.logit_bias[token] = 1000; }
@@ -125,7 +125,7 @@ TEST_F(BatchEngineRequests, ReasoningIsClosedWhenItsShareIsUsed) {
 
 TEST_F(BatchEngineRequests, GrammarsHoldWithTightBudgets) {
   const auto engine = engine_of({.context = 320, .row_budget = 16});
-  const GrammarVocabulary vocabulary(tiny.tokenizer);
+  const GrammarVocabulary vocabulary(tiny_.tokenizer);
   const auto grammar = std::make_shared<const CompiledGrammar>(
       GrammarPlan::of({GrammarKind::json_schema,
                        R"({"type":"object","properties":{"a":{"type":"array","items":{"type":)"
@@ -294,12 +294,12 @@ TEST_F(BatchEngineRequests, OptionsThatCannotBeAreNamed) {
   EXPECT_NE(error({.context = 641}).find("context is 641"), std::string::npos);
   EXPECT_NE(error({.context = 320, .kv_tokens = 3}).find("kv_tokens is 3"), std::string::npos);
   EXPECT_NE(error({.context = 320, .row_budget = 1}).find("row_budget"), std::string::npos);
-  tiny.model.options().mla = MlaForm::by_cost;
+  tiny_.model.options().mla = MlaForm::by_cost;
   EXPECT_NE(error({.context = 320}).find("absorbed"), std::string::npos);
 }
 
 TEST_F(BatchEngineRequests, MemoryIsFittedOrRefused) {
-  const ModelConfig& config = tiny.model.config();
+  const ModelConfig& config = tiny_.model.config();
   const BatchEngineOptions options{.context = 320, .kv_tokens = 100000};
   const MemoryNeed need = memory_need(config, 1000, options);
   EXPECT_EQ(need.kv, 100000 * KvPages::bytes_per_token(config, Format::bf16));

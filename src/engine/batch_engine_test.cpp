@@ -40,6 +40,7 @@ Answer alone(TinyModel& tiny, const Request& request, int choice) {
 std::vector<Request> some_requests(std::size_t count, unsigned seed) {
   std::mt19937 random(seed);
   std::vector<std::vector<TokenId>> beginnings;
+  beginnings.reserve(3);
   for (int i = 0; i < 3; ++i) beginnings.push_back(random_prompt(random, 190));
   std::vector<Request> requests(count);
   for (Request& r : requests) {

@@ -16,6 +16,7 @@ std::vector<Batcher::Part> Batcher::plan() {
       continue;
     }
     std::vector<Part> parts;
+    parts.reserve(plan.parts.size());
     for (const StepPlan::Part& part : plan.parts) parts.push_back({running_[part.who], part.rows});
     return parts;
   }

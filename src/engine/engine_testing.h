@@ -77,6 +77,7 @@ struct Answer {
 
   std::vector<TokenId> ids() const {
     std::vector<TokenId> ids;
+    ids.reserve(tokens.size());
     for (const TokenLogprob& token : tokens) ids.push_back(token.token);
     return ids;
   }

@@ -67,7 +67,7 @@ PageDisk::PageDisk(std::string folder, std::uint64_t bytes, std::string cache,
   number_ = index_.number_of(cache_);
   sweep();
   evict();  // the budget may have become smaller
-  thread_ = std::thread([this] { work(); });
+  thread_.start([this] { work(); });
 }
 
 PageDisk::~PageDisk() {

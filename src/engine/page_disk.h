@@ -8,10 +8,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_set>
 #include <vector>
 
+#include "base/service_thread.h"
 #include "engine/page_file.h"
 #include "engine/page_index.h"
 #include "engine/prefix_cache.h"
@@ -74,7 +74,7 @@ class PageDisk {
   std::size_t waiting_bytes_ = 0;
   std::uint64_t bytes_ = 0, failures_ = 0;
   bool working_ = false, stop_ = false;
-  std::thread thread_;
+  ServiceThread thread_;
 };
 
 }  // namespace nautile::engine

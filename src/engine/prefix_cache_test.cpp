@@ -29,16 +29,16 @@ PrefixCache::PageTokens tokens(const Page& page) {
 
 class PrefixCacheTest : public testing::Test {
  protected:
-  KvPages pages{tiny_config(), Format::f32, 8 * KvPages::kPageTokens};
-  PrefixCache cache{pages};
+  KvPages pages_{tiny_config(), Format::f32, 8 * KvPages::kPageTokens};
+  PrefixCache cache_{pages_};
 
   // Takes a page, fills it, makes it known.
   std::int32_t insert(PageChain& chain, const Page& page, std::string_view user = "u") {
     const PageKey key = PrefixCache::next_key(chain, tokens(page));
-    return cache.insert(chain, key, tokens(page), user, cache.take());
+    return cache_.insert(chain, key, tokens(page), user, cache_.take());
   }
   std::int32_t find(PageChain& chain, const Page& page, std::string_view user = "u") {
-    return cache.find(chain, PrefixCache::next_key(chain, tokens(page)), tokens(page), user);
+    return cache_.find(chain, PrefixCache::next_key(chain, tokens(page)), tokens(page), user);
   }
 };
 
@@ -63,40 +63,40 @@ TEST_F(PrefixCacheTest, VerifiesTokensAndUser) {
   Page other = page;
   other.back() ^= 1;
   const PageKey key = PrefixCache::next_key(chain, tokens(page));
-  cache.insert(chain, key, tokens(page), "u", cache.take());
+  cache_.insert(chain, key, tokens(page), "u", cache_.take());
   PageChain probe = root;
-  EXPECT_EQ(cache.find(probe, key, tokens(other), "u"), -1);
-  EXPECT_EQ(cache.find(probe, key, tokens(page), "v"), -1);
-  EXPECT_GE(cache.find(probe, key, tokens(page), "u"), 0);
+  EXPECT_EQ(cache_.find(probe, key, tokens(other), "u"), -1);
+  EXPECT_EQ(cache_.find(probe, key, tokens(page), "v"), -1);
+  EXPECT_GE(cache_.find(probe, key, tokens(page), "u"), 0);
   // A page with another one before it.
   probe = {.key = root.key, .page = 5};
-  EXPECT_EQ(cache.find(probe, key, tokens(page), "u"), -1);
+  EXPECT_EQ(cache_.find(probe, key, tokens(page), "u"), -1);
 }
 
 TEST_F(PrefixCacheTest, TheSamePageComputedTwiceIsHeldOnce) {
   PageChain a = PrefixCache::begin("u"), b = a;
   const std::int32_t first = insert(a, page_of(0));
   EXPECT_EQ(insert(b, page_of(0)), first);
-  EXPECT_EQ(pages.references(first), 3);  // two sequences and the cache
-  EXPECT_EQ(pages.free_pages(), 7);
+  EXPECT_EQ(pages_.references(first), 3);  // two sequences and the cache
+  EXPECT_EQ(pages_.free_pages(), 7);
 }
 
 TEST_F(PrefixCacheTest, ForgetsTheLeastRecentlyHeldButNeverWhatIsHeld) {
   PageChain a = PrefixCache::begin("u"), b = PrefixCache::begin("u");
   const std::int32_t a0 = insert(a, page_of(0)), a1 = insert(a, page_of(100));
   const std::int32_t b0 = insert(b, page_of(200));
-  cache.release(a1);
-  cache.release(a0);
-  EXPECT_EQ(cache.idle(), 2);
-  EXPECT_EQ(cache.available(), 5 + 2);
-  for (int i = 0; i < 5; ++i) EXPECT_GE(cache.take(), 0);
-  EXPECT_EQ(cache.take(), a1);  // what follows goes first
+  cache_.release(a1);
+  cache_.release(a0);
+  EXPECT_EQ(cache_.idle(), 2);
+  EXPECT_EQ(cache_.available(), 5 + 2);
+  for (int i = 0; i < 5; ++i) EXPECT_GE(cache_.take(), 0);
+  EXPECT_EQ(cache_.take(), a1);  // what follows goes first
   PageChain again = PrefixCache::begin("u");
   EXPECT_EQ(find(again, page_of(0)), a0);
   EXPECT_EQ(find(again, page_of(100)), -1);
-  EXPECT_EQ(cache.take(), -1);  // a0 and b0 are held
-  cache.release(b0);
-  EXPECT_EQ(cache.take(), b0);
+  EXPECT_EQ(cache_.take(), -1);  // a0 and b0 are held
+  cache_.release(b0);
+  EXPECT_EQ(cache_.take(), b0);
 }
 
 // Random sequences that come, find, compute and go: nothing leaks, and what is found is right.
@@ -107,7 +107,7 @@ TEST_F(PrefixCacheTest, ThousandsComeAndGoWithoutALeak) {
   for (int round = 0; round < 5000; ++round) {
     if (!held.empty() && random() % 2 == 0) {
       const std::size_t who = random() % held.size();
-      for (std::size_t i = held[who].size(); i-- > 0;) cache.release(held[who][i]);
+      for (std::size_t i = held[who].size(); i-- > 0;) cache_.release(held[who][i]);
       held.erase(held.begin() + static_cast<std::ptrdiff_t>(who));
       continue;
     }
@@ -120,7 +120,7 @@ TEST_F(PrefixCacheTest, ThousandsComeAndGoWithoutALeak) {
       std::int32_t page = find(chain, prefix.back(), user);
       if (page >= 0) {
         EXPECT_EQ(content[page], prefix);
-      } else if (cache.available() > 0) {
+      } else if (cache_.available() > 0) {
         page = insert(chain, prefix.back(), user);
         content[page] = prefix;
       } else {
@@ -131,11 +131,11 @@ TEST_F(PrefixCacheTest, ThousandsComeAndGoWithoutALeak) {
     held.push_back(mine);
   }
   for (const std::vector<std::int32_t>& one : held) {
-    for (std::size_t i = one.size(); i-- > 0;) cache.release(one[i]);
+    for (std::size_t i = one.size(); i-- > 0;) cache_.release(one[i]);
   }
-  EXPECT_EQ(cache.available(), pages.pages());
-  for (std::int64_t i = 0; i < pages.pages(); ++i) EXPECT_GE(cache.take(), 0);
-  EXPECT_EQ(cache.idle(), 0);
+  EXPECT_EQ(cache_.available(), pages_.pages());
+  for (std::int64_t i = 0; i < pages_.pages(); ++i) EXPECT_GE(cache_.take(), 0);
+  EXPECT_EQ(cache_.idle(), 0);
 }
 
 }  // namespace

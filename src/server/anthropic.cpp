@@ -207,10 +207,7 @@ Shape anthropic_count_shape(const ApiLimits& limits) {
 }
 
 Asked read_anthropic(const Json& body, const ApiOptions& options) {
-  const Shape shape = anthropic_shape(options.limits);
-  shape.check(body, "");
   Call call;
-  call.without_effect = shape.without_effect(body);
   read_prompt(body, options.limits, call);
   read_sampling(body, call);
   call.max_tokens = whole(body["max_tokens"]);
@@ -224,7 +221,6 @@ Asked read_anthropic(const Json& body, const ApiOptions& options) {
 }
 
 Json count_anthropic_tokens(const Json& body, const ServedModel& model, const ApiOptions& options) {
-  anthropic_count_shape(options.limits).check(body, "");
   Call call;
   read_prompt(body, options.limits, call);
   return {{"input_tokens", encode_chat(call, model).size()}};

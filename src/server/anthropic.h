@@ -15,7 +15,7 @@ namespace nautile::server {
 // The bodies of POST /v1/messages and POST /v1/messages/count_tokens.
 Shape anthropic_shape(const ApiLimits& limits);
 Shape anthropic_count_shape(const ApiLimits& limits);
-// Throw ApiError naming the field.
+// Of bodies that fit. Throw ApiError naming the field.
 Asked read_anthropic(const Json& body, const ApiOptions& options);
 Json count_anthropic_tokens(const Json& body, const ServedModel& model, const ApiOptions& options);
 

@@ -35,7 +35,8 @@ struct ModelEntry {
   std::string name;
   enum class State : std::uint8_t { unloaded, loading, loaded, failed } state = State::unloaded;
   std::time_t created = 0;
-  std::string error;  // of `failed`
+  std::string error;         // of `failed`
+  std::int64_t context = 0;  // tokens of one sequence; 0 unless loaded
 };
 
 // Safe for concurrent use.

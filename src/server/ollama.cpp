@@ -157,10 +157,7 @@ Shape ollama_generate_shape(const ApiLimits& limits) {
 }
 
 Asked read_ollama_chat(const Json& body, const ApiOptions& options) {
-  const Shape shape = ollama_chat_shape(options.limits);
-  shape.check(body, "");
   Call call;
-  call.without_effect = shape.without_effect(body);
   read_common(body, options.limits, call);
   CallIds ids;
   if (const Json* messages = member(body, "messages")) {
@@ -176,10 +173,7 @@ Asked read_ollama_chat(const Json& body, const ApiOptions& options) {
 }
 
 Asked read_ollama_generate(const Json& body, const ApiOptions& options) {
-  const Shape shape = ollama_generate_shape(options.limits);
-  shape.check(body, "");
   Call call;
-  call.without_effect = shape.without_effect(body);
   read_common(body, options.limits, call);
   refuse_images(body, "");
   const std::string prompt = text_or(body, "prompt", "");

@@ -14,7 +14,7 @@ namespace nautile::server {
 // The bodies of POST /api/chat and POST /api/generate.
 Shape ollama_chat_shape(const ApiLimits& limits);
 Shape ollama_generate_shape(const ApiLimits& limits);
-// Throw ApiError naming the field.
+// Of bodies that fit. Throw ApiError naming the field.
 Asked read_ollama_chat(const Json& body, const ApiOptions& options);
 Asked read_ollama_generate(const Json& body, const ApiOptions& options);
 

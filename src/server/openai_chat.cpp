@@ -319,10 +319,7 @@ void read_openai_tools(const Json& tools, const ApiLimits& limits, Call& call) {
 }
 
 Asked read_openai_chat(const Json& body, const ApiOptions& options) {
-  const Shape shape = openai_chat_shape(options.limits);
-  shape.check(body, "");
   Call call;
-  call.without_effect = shape.without_effect(body);
   read_delivery(body, call);
   read_sampling(body, call);
   read_stopping(body, call);

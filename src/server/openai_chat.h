@@ -9,7 +9,7 @@ namespace nautile::server {
 
 // The body of POST /v1/chat/completions.
 Shape openai_chat_shape(const ApiLimits& limits);
-// Throws ApiError naming the field.
+// Of a body that fits. Throws ApiError naming the field.
 Asked read_openai_chat(const Json& body, const ApiOptions& options);
 
 // A list of messages as Conversation has them: known members alone, content as one text,

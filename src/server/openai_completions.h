@@ -10,7 +10,7 @@ namespace nautile::server {
 // The bodies of POST /v1/completions and POST /v1/embeddings.
 Shape openai_completions_shape(const ApiLimits& limits);
 Shape openai_embeddings_shape(const ApiLimits& limits);
-// Throw ApiError naming the field.
+// Of bodies that fit. Throw ApiError naming the field.
 Asked read_openai_completion(const Json& body, const ApiOptions& options);
 Asked read_openai_embedding(const Json& body, const ApiOptions& options);
 

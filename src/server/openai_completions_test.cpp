@@ -164,6 +164,7 @@ TEST(SmallEndpoints, ListModelsAndTokens) {
   TestApi api;
   const Json list = api.get("/v1/models")->json();
   EXPECT_EQ(list["data"][0]["id"], "echo");
+  EXPECT_GT(list["data"][0]["max_model_len"], 0);
   EXPECT_EQ(api.get("/models/echo")->json()["object"], "model");
   const auto missing = api.get("/v1/models/a/b");
   EXPECT_EQ(missing->status(), 404);

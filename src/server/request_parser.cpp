@@ -69,7 +69,7 @@ std::size_t RequestParser::feed_head(std::string_view bytes) {
 void RequestParser::end_head() {
   std::string_view text = head_text_;
   while (text.starts_with("\r\n")) text.remove_prefix(2);
-  auto parsed = parse_request_head(text, limits_);
+  auto parsed = parse_request_head(text, *limits_);
   if (auto* refusal = std::get_if<Refusal>(&parsed)) {
     refuse(refusal->status, std::move(refusal->message));
     return;

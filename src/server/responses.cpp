@@ -239,10 +239,7 @@ Shape responses_shape(const ApiLimits& limits) {
 }
 
 Asked read_response(const Json& body, const ApiOptions& options) {
-  const Shape shape = responses_shape(options.limits);
-  shape.check(body, "");
   Call call;
-  call.without_effect = shape.without_effect(body);
   call.model = text_or(body, "model", "");
   call.user = text_or(body, "user", "");
   call.tools_path = "tools";

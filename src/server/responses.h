@@ -12,7 +12,7 @@ namespace nautile::server {
 
 // The body of POST /v1/responses.
 Shape responses_shape(const ApiLimits& limits);
-// Throws ApiError naming the field; what needs a stored conversation is one.
+// Of a body that fits. Throws ApiError naming the field; what needs a stored conversation is one.
 Asked read_response(const Json& body, const ApiOptions& options);
 
 class ResponsesManner : public Manner {

@@ -46,7 +46,12 @@ struct Api::Impl {
     operation.method = "POST";
     Handler handler = service->answers(
         operation.path,
-        [read, options = service->options()](const Json& body) { return read(body, options); },
+        [read, shape = *operation.body, options = service->options()](const Json& body) {
+          shape.check(body, "");
+          Asked asked = read(body, options);
+          asked.call.without_effect = shape.without_effect(body);
+          return asked;
+        },
         body_of(operation.errors));
     add(std::move(operation), std::move(handler));
   }
@@ -54,7 +59,9 @@ struct Api::Impl {
     operation.method = "POST";
     Handler handler = service->tells(
         operation.path,
-        [tell, options = service->options()](const Json& body, const ServedModel& model) {
+        [tell, shape = *operation.body, options = service->options()](const Json& body,
+                                                                      const ServedModel& model) {
+          shape.check(body, "");
           return tell(body, model, options);
         },
         body_of(operation.errors));

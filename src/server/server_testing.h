@@ -68,7 +68,8 @@ class FixedModels : public Models {
   std::vector<ModelEntry> list() const override {
     std::vector<ModelEntry> entries;
     for (const auto& model : models_) {
-      entries.push_back({model->name, ModelEntry::State::loaded, model->created, ""});
+      entries.push_back(
+          {model->name, ModelEntry::State::loaded, model->created, "", model->engine->context()});
     }
     return entries;
   }

@@ -13,6 +13,7 @@ namespace nautile::server {
 Json openai_models(const Models& models);
 Json openai_model(const Models& models, const std::string& name);
 
+// Of bodies that fit.
 // POST /tokenize: {"content" or "prompt", "add_special", "parse_special", "with_pieces"} or
 // {"messages"}; as llama.cpp's and vLLM's. {"tokens", "count", "max_model_len"}.
 Shape tokenize_shape(const ApiLimits& limits);

@@ -1,6 +1,8 @@
 """care_checks.py — what must not go wrong: scripts of models, hostile texts, failures, keys, the policy."""
 
+import json
 import re
+import tempfile
 
 from playwright.sync_api import expect
 
@@ -153,6 +155,18 @@ def stays_fast(run):
     with run.window() as it:
         it.send("huge")
         expect(it.answer().locator(".prose > div")).to_have_count(400)
+        # A long conversation shows its end at once, and the rest soon.
+        messages = [{"role": role, "content": f"{role} {n}\n\n{fake_api.MARKDOWN}"} for n in range(60) for role in ("user", "assistant")]
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"messages": messages}, file)
+            file.flush()
+            with it.page.expect_file_chooser() as chooser:
+                it.menu(it.page.get_by_role("button", name="Import and export"), "Import")
+            chooser.value.set_files(file.name)
+            expect(it.answer()).to_contain_text("assistant 59", timeout=3000)
+            expect(it.page.locator(".message")).to_have_count(120, timeout=30000)
+        expect(it.page.locator(".message").first).to_contain_text("user 0")
+        assert it.page.evaluate("(s => s.scrollHeight - s.scrollTop - s.clientHeight)(document.getElementById('scroller'))") < 60
         # One more word costs its own block.
         spent = it.page.evaluate(
             """async () => {

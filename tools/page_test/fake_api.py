@@ -121,7 +121,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/v1/models":
             if self.allowed():
-                models = [{"id": name, "object": "model", "context_length": 8192} for name in ("think-small", "smollm2")]
+                models = [{"id": name, "object": "model", "max_model_len": 8192} for name in ("think-small", "smollm2")]
                 self.reply(200, "application/json", json.dumps({"object": "list", "data": models}).encode())
         elif path == "/metrics":
             if self.allowed():

@@ -51,7 +51,7 @@ async function ask(path, options = {}) {
 
 export async function listModels() {
   const {data} = await (await ask('v1/models')).json();
-  return data.map(model => ({id: String(model.id), context: model.context_length ?? model.max_model_len ?? 0}));
+  return data.map(model => ({id: String(model.id), context: model.max_model_len ?? 0}));
 }
 
 export async function metricsText(signal) {

@@ -40,6 +40,12 @@ const chat = new Chat({
   askKey,
   fresh: () => ({settings: cleanSettings(recall('defaults', {})), model: modelOr(recall('model', ''))}),
   contextOf: model => models.find(one => one.id === model)?.context ?? 0,
+  // A model that was loaded for its first request has a context from then on.
+  async answered({model}) {
+    if (models.find(one => one.id === model)?.context !== 0) return;
+    models = await listModels().catch(() => models);
+    chat.show();
+  },
   saved(conversation) {
     if (isEmpty(conversation)) return;
     const copy = structuredClone(conversation);

@@ -9,12 +9,14 @@ import {requestFields} from './settings.js';
 export class Chat {
   generations = new Map();  // conversation id -> Generation; they go on while another is shown
   views = new Map();        // node id -> MessageView, of the conversation shown
+  unseen = 0;               // messages above, not made yet
   stuck = true;             // to the end, as long as the reader is there
 
   // `saved(conversation)` keeps it; `opened(conversation)` is told of what is shown; `askKey`;
-  // `fresh()` gives a new conversation's settings and model; `contextOf(model)` tokens or 0.
-  constructor({saved, opened, askKey, fresh, contextOf}) {
-    Object.assign(this, {saved, opened, askKey, fresh, contextOf});
+  // `answered(conversation)` after each answer; `fresh()` gives a new conversation's settings and
+  // model; `contextOf(model)` tokens or 0.
+  constructor({saved, opened, answered, askKey, fresh, contextOf}) {
+    Object.assign(this, {saved, opened, answered, askKey, fresh, contextOf});
     this.scroller = byId('scroller');
     this.transcript = byId('transcript');
     this.input = byId('input');
@@ -40,9 +42,11 @@ export class Chat {
     this.transcript.replaceChildren();
     this.input.value = this.drafts.get(conversation.id) ?? '';
     this.#grow();
+    this.unseen = Infinity;
     this.show();
     this.toEnd();
     this.opened(this.conversation);
+    this.#fill(this.conversation);
   }
   drafts = new Map();
 
@@ -52,10 +56,20 @@ export class Chat {
     this.input.focus();
   }
 
+  // Makes the messages that a long conversation was opened without, last to first, between frames.
+  async #fill(conversation) {
+    while (this.unseen > 0 && this.conversation === conversation) {
+      await new Promise(resolve => setTimeout(resolve, 30));
+      this.unseen = Math.max(0, this.unseen - 8);
+      if (this.conversation === conversation) this.show();
+    }
+  }
+
   // Brings the page to the state of the conversation; what has not changed is not touched.
   show() {
     const nodes = branch(this.conversation);
-    const wanted = nodes.map(node => {
+    this.unseen = Math.min(this.unseen, Math.max(0, nodes.length - 12));
+    const wanted = nodes.slice(this.unseen).map(node => {
       let view = this.views.get(node.id);
       if (!view) this.views.set(node.id, view = new MessageView(this.conversation, node, this));
       view.update(this.generation?.node === node ? this.generation : null);
@@ -185,6 +199,7 @@ export class Chat {
     this.generations.delete(conversation.id);
     conversation.updated = Date.now();
     this.saved(conversation);
+    this.answered(conversation);
     if (this.conversation === conversation) {
       this.show();
       announce(node.error ? node.error : `Answer: ${node.content.slice(0, 600)}`);

@@ -190,7 +190,7 @@ export function codeBlock(text, language) {
     h('pre', {tabIndex: 0, role: 'region', 'aria-label': `Code, ${language || 'text'}`}, code));
 }
 
-const shown = new WeakMap();    // element -> {text, exact, blocks}, what it shows
+const shown = new WeakMap();    // element -> {text, whole, exact, blocks}, what it shows
 const tooHard = new WeakMap();  // element -> length of a text that the lexer gave up on
 
 // The blocks of text[from…]: {raw, end, token}, `end` in text. `exact`: each token tells its place.
@@ -209,6 +209,8 @@ function showPlain(target, text) {
 
 // Shows `text` in `target`. Blocks that are as they were stay.
 export function showMarkdown(target, text, from = 0, kept = []) {
+  const last = shown.get(target);
+  if (last?.whole && last.text === text) return;
   if (!lexer || text.length >= tooHard.get(target)) return showPlain(target, text);
   let found;
   try {
@@ -218,7 +220,7 @@ export function showMarkdown(target, text, from = 0, kept = []) {
     return showPlain(target, text);
   }
   target.classList.remove('plain');
-  const before = shown.get(target)?.blocks ?? [];
+  const before = last?.blocks ?? [];
   if (!before.length) target.textContent = '';
   const blocks = [...kept, ...found.blocks].map(({raw, end, token, element}, index) => {
     if (element) return before[index];
@@ -230,7 +232,7 @@ export function showMarkdown(target, text, from = 0, kept = []) {
     return {raw, end, element: made};
   });
   for (const old of before.slice(blocks.length)) old.element.remove();
-  shown.set(target, {text, exact: found.exact, blocks});
+  shown.set(target, {text, whole: from === 0, exact: found.exact, blocks});
 }
 
 // The same while a text grows: what stands before its last blocks is not read again. It may then
