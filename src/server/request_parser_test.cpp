@@ -1,6 +1,7 @@
 // Requests byte by byte: what is taken, what is refused, and that the cut makes no difference.
 #include "server/request_parser.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
