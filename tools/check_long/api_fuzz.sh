@@ -27,11 +27,14 @@ fuzz() {
 d = json.load(r.urlopen(r.Request(sys.argv[1] + "/openapi.json", headers={"Authorization": "Bearer " + sys.argv[2]})))
 print(sum(len(p) for p in d["paths"].values()))' "$2" "$servers_key")
   examples=$(($4 / operations + 1))
-  NAUTILE_FUZZ_MODEL=$3 NAUTILE_FUZZ_TOKENS=$5 SCHEMATHESIS_HOOKS=fuzz_hooks PYTHONPATH=tools/clients \
+  # In its folder: it keeps a cache where it is started.
+  cd "$work"
+  NAUTILE_FUZZ_MODEL=$3 NAUTILE_FUZZ_TOKENS=$5 SCHEMATHESIS_HOOKS=fuzz_hooks PYTHONPATH=$root/tools/clients \
     "$python" -m schemathesis.cli run "$2/openapi.json" --url "$2" --header "Authorization: Bearer $servers_key" \
     --phases fuzzing --max-examples "$examples" --seed 1 --continue-on-failure --generation-database none \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance \
     --suppress-health-check all --request-timeout 60 >"$work/fuzz-$1.log" 2>&1 || failed=1
+  cd "$root"
   cases=$(sed -n 's/.*Test cases: *\([0-9]*\) generated.*/\1/p' "$work/fuzz-$1.log" | tail -n 1)
   tail -n 12 "$work/fuzz-$1.log"
   if [ "${cases:-0}" -lt "$4" ]; then

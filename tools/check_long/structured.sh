@@ -13,7 +13,7 @@ cd "$root"
 . tools/clients/servers.sh
 
 build_servers nautile
-python=$(tools/clients/setup.sh check)
+python=$(tools/clients/setup.sh schemas)
 trap stop_servers EXIT
 trap 'exit 1' INT TERM
 start_real "$work/structured.log" -m "model=$(served_model)"

@@ -9,7 +9,7 @@ os.environ["LLM_USER_PATH"] = home.name
 for server in json.loads(os.environ["NAUTILE_CLIENT_SERVERS"]):
     with open(pathlib.Path(home.name) / "extra-openai-models.yaml", "a", encoding="utf-8") as models:
         models.write(f"- model_id: {server['name']}\n  model_name: {server['model']}\n"
-                     f"  api_base: {server['url']}/v1\n  supports_schema: true\n  supports_tools: true\n")
+                     f"  api_base: {server['url']}/v1\n  api_key_name: nautile\n  supports_schema: true\n  supports_tools: true\n")
 
 import llm  # noqa: E402  it reads its folder when it is imported
 from pydantic import BaseModel  # noqa: E402

@@ -2,8 +2,8 @@
 parsed and held to its schema by jsonschema: `structured_check.py URL KEY MODEL --schemas N`.
 
 The schemas are those of tools/oracle/grammar_schemas.py, drawn by hypothesis-jsonschema. A schema that the server
-refuses must be refused with 400 by the name of what it does not know, and is counted apart; of these schemas, which
-are of the subset, there are to be few.
+refuses must be refused with 400 by the name of what it does not know, and is counted apart, as is one that
+contradicts itself; of these schemas, which are of the subset, there are to be few.
 """
 import argparse
 import json
@@ -20,13 +20,13 @@ import grammar_schemas  # noqa: E402
 from raw_http import Api  # noqa: E402
 
 AMPLE = 400  # tokens
-MOST_REFUSED = 0.1
+MOST_REFUSED, LEAST_VALID = 0.1, 0.7  # shares of the schemas
 
 
 class Count:
     def __init__(self):
         self.lock = threading.Lock()
-        self.numbers = {"ample": 0, "tight": 0, "refused": 0}
+        self.numbers = {"ample": 0, "tight": 0, "refused": 0, "impossible": 0}
         self.wrong = []
         self.refusals = {}
 
@@ -66,6 +66,8 @@ def check_schema(api, model, schema, seed, count):
         found = re.search(r"at least (\d+)", error["message"])
         if error["param"] == "max_tokens" and found:
             least = int(found.group(1))
+        elif "matches no text" in error["message"]:
+            return count.add("impossible")
         elif (error["param"] or "").startswith("response_format"):
             with count.lock:
                 count.refusals[error["message"][:160]] = count.refusals.get(error["message"][:160], 0) + 1
@@ -119,8 +121,9 @@ def main():
     for line in count.wrong[:40]:
         print("  WRONG " + line)
     print(f"structured: {len(schemas)} schemas: {numbers['tight']} valid with few tokens, {numbers['ample']} valid with "
-          f"many, {numbers['refused']} refused, {len(count.wrong)} wrong")
-    sys.exit(1 if count.wrong or numbers["refused"] > MOST_REFUSED * len(schemas) else 0)
+          f"many, {numbers['impossible']} that no text fits, {numbers['refused']} refused, {len(count.wrong)} wrong")
+    few = numbers["refused"] > MOST_REFUSED * len(schemas) or numbers["ample"] < LEAST_VALID * len(schemas)
+    sys.exit(1 if count.wrong or few else 0)
 
 
 if __name__ == "__main__":
