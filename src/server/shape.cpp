@@ -318,15 +318,16 @@ void Shape::walk_either(const Json& value, const Step& step) const {
     if (part.has_type_of(value)) fitting.push_back(&part);
   }
   if (fitting.empty()) refuse(value, step, "invalid_type");
-  std::optional<ApiError> deepest;
+  std::optional<ApiError> furthest;  // of the alternative that fits the longest
   for (const Shape* part : fitting) {
     try {
       return part->walk(value, step);
     } catch (const ApiError& error) {
-      if (!deepest || error.param.size() > deepest->param.size()) deepest = error;
+      const auto place = [](const ApiError& at) { return std::pair(at.param.size(), at.param); };
+      if (!furthest || place(error) > place(*furthest)) furthest = error;
     }
   }
-  throw *deepest;
+  throw *furthest;
 }
 
 void Shape::walk_tagged(const Json& value, const Step& step) const {
