@@ -100,7 +100,10 @@ void Batcher::add(RequestId id, Request request, EventSink sink, Clock::time_poi
     event.kind = Event::Kind::failed;
     event.finish = Finish::failed;
     event.error = error.what();
-    sink(event);
+    try {
+      sink(event);
+    } catch (...) {  // against its promise; there is nothing more to tell it
+    }
   }
 }
 

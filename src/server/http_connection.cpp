@@ -57,6 +57,11 @@ Connection::Connection(std::unique_ptr<Stream> stream, std::shared_ptr<Shared> s
 }
 
 Connection::~Connection() {
+  forget();
+}
+
+// A handler may hold its reply, and by that the connection, longer than the client does.
+void Connection::forget() {
   const std::lock_guard lock(shared_->mutex);
   shared_->connections.erase(this);
   if (shared_->connections.empty()) shared_->idle.notify_all();
@@ -439,6 +444,7 @@ void Connection::close() {
   if (answering) finish(499);
   stream_->close();
   timer_.cancel();
+  forget();
 }
 
 void Connection::enter(Phase phase) {

@@ -109,6 +109,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void client_left(const boost::system::error_code& error);
   void linger();
   void close();
+  void forget();
   void enter(Phase phase);
   void set_deadline(double seconds);
   void arm();

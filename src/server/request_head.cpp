@@ -1,6 +1,7 @@
 // request_head.cpp — parse_request_head: request line and header fields.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "server/error_reply.h"
@@ -62,7 +63,7 @@ void read_target(RequestHead& head, std::string_view target) {
     target.remove_prefix(scheme.size());
     const std::size_t slash = target.find_first_of("/?");
     head.host = target.substr(0, slash);
-    target = slash == std::string_view::npos ? "/" : target.substr(slash);
+    target.remove_prefix(std::min(slash, target.size()));
     if (head.host.empty()) throw BadHead{400, "the request's target has no host"};
     break;
   }
@@ -73,6 +74,7 @@ void read_target(RequestHead& head, std::string_view target) {
   const std::size_t mark = target.find('?');
   if (mark != std::string_view::npos) head.request.query = target.substr(mark + 1);
   target = target.substr(0, mark);
+  if (target.empty() && !head.host.empty()) target = "/";  // an absolute target may leave it out
   if (!target.starts_with('/')) throw BadHead{400, "the request's target does not begin with '/'"};
   const auto path = percent_decoded(target);
   if (!path) throw BadHead{400, "the request's path has a broken percent escape"};

@@ -89,7 +89,8 @@ engine::Admission WatchedEngine::submit(engine::Request request, engine::EventSi
       inner_.submit(std::move(request), [this, watch](const Event& event) { pass(*watch, event); });
   watch->id = admission.id;
   // It was ended while it was being admitted.
-  if (watch->dead && admission.kind == engine::Admission::Kind::accepted) inner_.cancel(admission.id);
+  if (watch->dead && admission.kind == engine::Admission::Kind::accepted)
+    inner_.cancel(admission.id);
   return admission;
 }
 
