@@ -14,6 +14,9 @@ constexpr const char* kProblem =
 
 class ThinkCli : public ProgramFolder {
  protected:
+  // Tests start in the source's root.
+  static std::string shipped() { return (fs::current_path() / "models/think-small").string(); }
+
   // With an empty cache, and without the Python that would fetch the default model.
   Result nautile(const std::string& arguments, const std::string& program = NAUTILE_BINARY) const {
     return run_command("env -i HOME='" + folder_.string() + "' PATH=/nonexistent '" + program +
@@ -55,7 +58,7 @@ TEST_F(ThinkCli, SaysWhereItLooked) {
 }
 
 TEST_F(ThinkCli, SolvesHeldOutProblems) {
-  const Result result = nautile("eval tasks arithmetic --count 40 -m models/think-small --json");
+  const Result result = nautile("eval tasks arithmetic --count 40 -m '" + shipped() + "' --json");
   ASSERT_EQ(result.code, 0) << result.err;
   const json score = json::parse(result.out).at("tasks").at(0);
   EXPECT_EQ(score.at("problems"), 40);
