@@ -2,6 +2,7 @@
 #include "server/batch_runner.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -50,8 +51,9 @@ class BatchTest : public ::testing::Test {
   }
   static BatchRunner::Going always(const BatchCounts&) { return BatchRunner::Going::on; }
 
-  std::string folder_ = ::testing::TempDir() + "batch_" +
-                        ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  std::string folder_ =
+      fmt::format("{}batch_{}_{}", ::testing::TempDir(), getpid(),
+                  ::testing::UnitTest::GetInstance()->current_test_info()->name());
 };
 
 TEST_F(BatchTest, AnswersAll) {
