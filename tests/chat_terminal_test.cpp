@@ -23,6 +23,7 @@ constexpr const char* kLeft = "\033[D";
 class ChatTerminal : public testing::Test {
  protected:
   void SetUp() override {
+    if (!Terminal::available()) GTEST_SKIP() << "there are no pseudo-terminals: mount /dev/pts";
     folder_ = fs::temp_directory_path() / ("nautile_terminal_" + std::to_string(getpid()));
     fs::remove_all(folder_);
     model_ = make_chat_model(folder_);

@@ -20,6 +20,15 @@ class Terminal {
  public:
   static constexpr std::chrono::seconds kPatience{180};
 
+  // Whether there are pseudo-terminals here: a root without a mounted /dev/pts has none.
+  static bool available() {
+    int master = -1, slave = -1;
+    if (openpty(&master, &slave, nullptr, nullptr, nullptr) != 0) return false;
+    close(master);
+    close(slave);
+    return true;
+  }
+
   // Starts `command` with these variables ("NAME=value") and no others.
   Terminal(std::vector<std::string> command, std::vector<std::string> environment) {
     std::vector<char*> argv, envp;

@@ -26,7 +26,7 @@ mirror=${NAUTILE_APT_MIRROR:-$(cat /etc/apt/sources.list.d/*.sources /etc/apt/so
 
 bare=${NAUTILE_BARE_ROOT:-$(mktemp -d)}
 mkdir -p "$bare"
-# Nothing outside is ever bound into the root, so that removing it is safe; its /proc lives in the
+# Nothing outside is ever bound into the root, so that removing it is safe; its /proc and /dev/pts live in the
 # mount namespace of each command and ends with it.
 trap 'rm -rf --one-file-system "$bare"' EXIT
 trap 'exit 130' INT TERM
@@ -61,7 +61,7 @@ inside() {
     [ -z "$value" ] || { shift 2; set -- env -i "$variable=$value" "$@"; }
   done
   # shellcheck disable=SC2016  # expanded by the inner shell
-  unshare --mount sh -c 'mount -t proc proc "$1/proc" && shift && exec chroot "$@"' sh "$bare" "$bare" "$@"
+  unshare --mount sh -c 'mount -t proc proc "$1/proc" && mount -t devpts -o newinstance,ptmxmode=0666 devpts "$1/dev/pts" && shift && exec chroot "$@"' sh "$bare" "$bare" "$@"
 }
 
 if [ -n "${NAUTILE_BARE_CCACHE:-}" ]; then
