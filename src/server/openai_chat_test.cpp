@@ -41,8 +41,8 @@ TEST(OpenaiChat, StreamsTheSameText) {
     EXPECT_EQ(reply->content_type(), "text/event-stream");
     const Streamed stream = read_stream(reply->body());
     EXPECT_TRUE(stream.done);
-    EXPECT_EQ(stream.content, whole["choices"][0]["message"]["content"]);
-    EXPECT_EQ(stream.finish, whole["choices"][0]["finish_reason"]);
+    EXPECT_EQ(whole["choices"][0]["message"]["content"], stream.content);
+    EXPECT_EQ(whole["choices"][0]["finish_reason"], stream.finish);
     EXPECT_FALSE(stream.usage) << "a usage chunk that nobody asked for";
   }
 }
@@ -184,7 +184,7 @@ TEST(OpenaiChat, TellsToolCalls) {
   EXPECT_NE(stream.ids[0], stream.ids[1]);
   EXPECT_EQ(stream.arguments[0], first["function"]["arguments"]);
   EXPECT_EQ(stream.finish, "tool_calls");
-  EXPECT_EQ(stream.content, choice["message"]["content"]);
+  EXPECT_EQ(choice["message"]["content"], stream.content);
 }
 
 TEST(OpenaiChat, HoldsToToolChoice) {

@@ -74,7 +74,7 @@ TEST(OpenaiCompletions, StreamsTheSame) {
     const Json& logprobs = event["choices"][0]["logprobs"];
     if (logprobs.is_object()) tokens += logprobs["tokens"].size();
   }
-  EXPECT_EQ(text, whole["text"]);
+  EXPECT_EQ(whole["text"], text);
   EXPECT_EQ(tokens, whole["logprobs"]["tokens"].size());
 }
 

@@ -61,9 +61,9 @@ TEST(Responses, StreamsEventsThatMakeTheSameAnswer) {
   EXPECT_EQ(events.back()["response"]["output"], items);
   ASSERT_EQ(items.size(), 3U) << items;
   ASSERT_EQ(whole["output"].size(), 3U);
-  EXPECT_EQ(reasoning, whole["output"][0]["content"][0]["text"]);
-  EXPECT_EQ(text, whole["output"][1]["content"][0]["text"]);
-  EXPECT_EQ(arguments, whole["output"][2]["arguments"]);
+  EXPECT_EQ(whole["output"][0]["content"][0]["text"], reasoning);
+  EXPECT_EQ(whole["output"][1]["content"][0]["text"], text);
+  EXPECT_EQ(whole["output"][2]["arguments"], arguments);
   EXPECT_EQ(whole["output"][2]["type"], "function_call");
   EXPECT_EQ(whole["output"][2]["name"], "now");
 }
