@@ -182,7 +182,7 @@ TEST(OpenaiChat, TellsToolCalls) {
   const Streamed stream = read_stream(api.post("/v1/chat/completions", streamed(body))->body());
   EXPECT_EQ(stream.names, (std::vector<std::string>{"weather", "now"}));
   EXPECT_NE(stream.ids[0], stream.ids[1]);
-  EXPECT_EQ(stream.arguments[0], first["function"]["arguments"]);
+  EXPECT_EQ(first["function"]["arguments"], stream.arguments[0]);
   EXPECT_EQ(stream.finish, "tool_calls");
   EXPECT_EQ(choice["message"]["content"], stream.content);
 }
