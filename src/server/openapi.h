@@ -16,7 +16,7 @@ struct Operation {
   // Media types of a good answer.
   std::vector<std::string> answers = {"application/json"};
   enum class Errors : std::uint8_t { openai, anthropic, ollama } errors = Errors::openai;
-  std::string answer;  // what answer_schemas() calls a good one that is JSON; "": any
+  std::string answer = {};  // what answer_schemas() calls a good one that is JSON; "": any
 };
 
 // OpenAPI 3.1.

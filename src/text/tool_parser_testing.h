@@ -58,7 +58,7 @@ ParsedAnswer parse_answer(const ToolFormat& format, const std::vector<std::strin
   ToolCallParser parser(format, names);
   AnswerGatherer gatherer;
   while (!text.empty()) {
-    const std::size_t n = std::min<std::size_t>(next(), text.size());
+    const std::size_t n = std::min(static_cast<std::size_t>(next()), text.size());
     gatherer.take(parser.push(text.substr(0, n)));
     text.remove_prefix(n);
   }
