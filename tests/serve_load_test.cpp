@@ -10,7 +10,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using server::Client;
 using server::comes;
-using server::seconds_now;
 
 constexpr const char* kSmall = "models/think-small";
 

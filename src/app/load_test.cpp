@@ -56,7 +56,8 @@ TEST(AnswerReader, ReadsAStreamHoweverItIsCut) {
     EXPECT_EQ(answer.prompt_tokens, 7);
     EXPECT_EQ(answer.cached_tokens, 4);
     EXPECT_EQ(answer.tokens(), 5);
-    EXPECT_EQ(answer.ended, static_cast<double>((kStream.size() - 1) / size));
+    const std::size_t last_piece = (kStream.size() - 1) / size;
+    EXPECT_EQ(answer.ended, static_cast<double>(last_piece));
   }
 }
 

@@ -39,7 +39,7 @@ class Batcher {
           const BatchEngineOptions& options);
   ~Batcher();
 
-  void add(RequestId id, Request request, EventSink sink, Clock::time_point submitted);
+  void add(RequestId id, Request request, const EventSink& sink, Clock::time_point submitted);
   void cancel(RequestId id);
   void cancel_all();
   void fail_all(const std::string& error);

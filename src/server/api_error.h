@@ -16,8 +16,8 @@ namespace nautile::server {
 // What a client is told. `type` and `code` are OpenAI's words; other dialects have their own for
 // the status.
 struct ApiError : std::runtime_error {
-  ApiError(int http_status, std::string error_type, std::string error_code, std::string message)
-      : std::runtime_error(std::move(message)),
+  ApiError(int http_status, std::string error_type, std::string error_code, const std::string& message)
+      : std::runtime_error(message),
         status(http_status),
         type(std::move(error_type)),
         code(std::move(error_code)) {}

@@ -268,7 +268,7 @@ void Connection::dispatch() {
   }
 }
 
-void Connection::call_handler(const HttpRequest& request, std::shared_ptr<Reply> reply) {
+void Connection::call_handler(const HttpRequest& request, const std::shared_ptr<Reply>& reply) {
   if (shared_->log_prompts && !request.body.empty()) {
     shared_->log.write("prompt", {{"id", request.id}, {"body", request.body}});
   }

@@ -99,7 +99,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool on_head();
   void on_body_bytes();
   void dispatch();
-  void call_handler(const HttpRequest& request, std::shared_ptr<Reply> reply);
+  void call_handler(const HttpRequest& request, const std::shared_ptr<Reply>& reply);
   void refuse(const Refusal& refusal);
   void finish(int status);
   bool writing();

@@ -172,7 +172,7 @@ class Client {
 
 // A server at a free port of this machine.
 struct Served {
-  explicit Served(std::vector<Endpoint> endpoints, ServerOptions options = {},
+  explicit Served(std::vector<Endpoint> endpoints, const ServerOptions& options = {},
                   GateOptions gate = {})
       : http(options, Gate(std::move(endpoints), std::move(gate)), metrics, log) {}
 

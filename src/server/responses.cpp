@@ -171,9 +171,9 @@ void read_text_format(const Json& body, const ApiLimits& limits, Call& call) {
 
 // What an answer says again of the request.
 Json settings_of(const Json& body) {
-  const auto or_else = [&](const char* name, Json otherwise) {
+  const auto or_else = [&](const char* name, const Json& otherwise) {
     const Json* found = member(body, name);
-    return found != nullptr ? *found : std::move(otherwise);
+    return found != nullptr ? *found : otherwise;
   };
   return {{"error", nullptr},
           {"incomplete_details", nullptr},

@@ -31,7 +31,7 @@ class ResponsesManner : public Manner {
 
   Json response(const char* status) const;
   Json finished(const Answer& answer) const;
-  std::string event(const char* type, Json data);
+  std::string event(const char* type, const Json& data);
   std::string open(Open kind, const Delta& delta);
   std::string close(const char* status);
   std::string said(const char* type, const std::string& text, Json logprobs = nullptr);

@@ -73,7 +73,7 @@ std::string ResponsesManner::whole(const Answer& answer) {
 }
 
 // Numbers what it makes: two of them in one expression would be numbered in any order.
-std::string ResponsesManner::event(const char* type, Json data) {
+std::string ResponsesManner::event(const char* type, const Json& data) {
   Json whole = {{"type", type}, {"sequence_number", sequence_++}};
   whole.update(data);
   return event_text(type, whole);

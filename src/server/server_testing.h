@@ -125,7 +125,7 @@ class RecordingReply : public HttpReply {
     {
       const std::lock_guard lock(mutex_);
       already = gone_;
-      if (!already) on_gone_ = std::move(gone);
+      if (!already) on_gone_ = gone;
     }
     if (already) gone();
   }
@@ -206,7 +206,7 @@ inline EchoOptions saying(std::string text) {
 // An Api over one EchoModel, asked without sockets.
 struct TestApi {
   explicit TestApi(EchoOptions options = {}, const char* chat_template = kTestTemplate,
-                   ApiOptions api_options = {})
+                   const ApiOptions& api_options = {})
       : model(std::move(options), chat_template),
         models({model.served}),
         api(models, api_options, meter) {}
