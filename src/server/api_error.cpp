@@ -48,8 +48,8 @@ std::string path_of(std::string_view what) {
 
 }  // namespace
 
-ApiError field_error(std::string_view param, std::string_view code, std::string message) {
-  ApiError error(400, "invalid_request_error", std::string(code), std::move(message));
+ApiError field_error(std::string_view param, std::string_view code, const std::string& message) {
+  ApiError error(400, "invalid_request_error", std::string(code), message);
   error.param = param;
   error.value = code == "invalid_value";
   return error;
@@ -87,8 +87,8 @@ ApiError draining() {
   return error;
 }
 
-ApiError internal_error(std::string message) {
-  return ApiError(500, "server_error", "internal_error", std::move(message));
+ApiError internal_error(const std::string& message) {
+  return ApiError(500, "server_error", "internal_error", message);
 }
 
 ApiError api_error_of(const std::exception& thrown) {

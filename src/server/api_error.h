@@ -16,7 +16,8 @@ namespace nautile::server {
 // What a client is told. `type` and `code` are OpenAI's words; other dialects have their own for
 // the status.
 struct ApiError : std::runtime_error {
-  ApiError(int http_status, std::string error_type, std::string error_code, const std::string& message)
+  ApiError(int http_status, std::string error_type, std::string error_code,
+           const std::string& message)
       : std::runtime_error(message),
         status(http_status),
         type(std::move(error_type)),
@@ -33,7 +34,7 @@ struct ApiError : std::runtime_error {
 
 // A field is at fault: 400. `code` is "invalid_type", "invalid_value",
 // "missing_required_parameter"…
-ApiError field_error(std::string_view param, std::string_view code, std::string message);
+ApiError field_error(std::string_view param, std::string_view code, const std::string& message);
 template <class... Args>
 [[noreturn]] void bad_value(std::string_view param, fmt::format_string<Args...> format,
                             Args&&... args) {
@@ -45,7 +46,7 @@ ApiError context_exceeded(std::string_view param, std::int64_t prompt, std::int6
                           std::int64_t room);
 ApiError overloaded(double retry_after);
 ApiError draining();
-ApiError internal_error(std::string message);
+ApiError internal_error(const std::string& message);
 
 // What was thrown, as a client may see it: an ApiError as it is; an Error about input as a 400 with
 // the field that its message names; anything else as a 500.
