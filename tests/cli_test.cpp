@@ -86,6 +86,8 @@ TEST_F(Cli, UnknownWordsAreExplained) {
   EXPECT_EQ(run("eval").code, 2);
   EXPECT_EQ(run("completion tcsh").code, 2);
   EXPECT_EQ(run("inspect a b").code, 2);
+  // What follows a repeated option's value is not another one.
+  EXPECT_SAYS(run("train --set train.seed=2 /nonexistent.toml").err, "/nonexistent.toml");
 }
 
 TEST_F(Cli, MissingFile) {
@@ -95,6 +97,15 @@ TEST_F(Cli, MissingFile) {
   const Result variable = run("inspect", "NAUTILE_MODEL=/nonexistent/x");
   EXPECT_EQ(variable.code, 1);
   EXPECT_SAYS(variable.err, "from NAUTILE_MODEL");
+}
+
+TEST_F(Cli, InspectTellsHowAModelCallsTools) {
+  const Result result = run("inspect -m models/think-small");
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_SAYS(result.out, "tools as ");
+  const auto facts = nlohmann::json::parse(run("inspect --json -m models/think-small").out);
+  EXPECT_EQ(facts["chat"]["format"], "template");
+  EXPECT_EQ(facts["chat"]["tool_format"], "generic");
 }
 
 TEST_F(Cli, FolderWithoutModel) {

@@ -1,5 +1,7 @@
 // `nautile serve` from outside: real requests to the real program with the small model that comes
 // with it; how it starts, refuses to start, and ends.
+#include "base/file.h"
+#include "store/safetensors_writer.h"
 #include "tests/serve_program.h"
 
 namespace nautile::test {
@@ -106,8 +108,15 @@ TEST_F(ServeCli, RefusesToStart) {
     return program.err();
   };
   EXPECT_SAYS(error_of({"--host", "0.0.0.0", kModel}, 2), "no API key");
+  EXPECT_SAYS(error_of({"--port", "70000", kModel}, 2), "--port: Value 70000 not in range");
   EXPECT_SAYS(error_of({"--tls-cert", "x.pem", kModel}, 2), "--tls-key");
   EXPECT_SAYS(error_of({"--port", "0", "/nonexistent/model.gguf"}, 1), "/nonexistent/model.gguf");
+  EXPECT_SAYS(error_of({"--port", "0", "--api-keys", "/nonexistent", kModel}, 1), "--api-keys");
+  // An option that may be repeated does not take the model for another value of its own.
+  EXPECT_SAYS(error_of({"--port", "0", "--adapter", "a=/nonexistent", "/gone/model.gguf"}, 1),
+              "there is no model at /gone/model.gguf");
+  EXPECT_SAYS(error_of({"--port", "0", kModel, "--adapter", "a=/nonexistent"}, 1),
+              "there is no adapter at /nonexistent");
   EXPECT_SAYS(
       error_of({"--port", "0", "-m", "a=models/think-small", "-m", "a=models/think-small"}, 2),
       "two models are called 'a'");
@@ -195,6 +204,72 @@ TEST_F(ServeCli, SeveralModels) {
   ASSERT_TRUE(comes([&] { return program.log("model_unloaded").size() == 2; }, kPatience))
       << program.err();
   EXPECT_EQ(ask("two").status, 200);
+}
+
+// An adapter of the last layer's o_proj [192, 128], of rank 1 and large numbers: nobody answers as
+// without it.
+void write_adapter(const fs::path& folder) {
+  fs::create_directories(folder);
+  write_file_atomic((folder / "adapter_config.json").string(),
+                    R"({"peft_type": "LORA", "r": 1, "lora_alpha": 1, "bias": "none",
+                        "target_modules": ["o_proj"]})");
+  const std::string name = "base_model.model.model.layers.4.self_attn.o_proj.";
+  const std::vector<store::SafetensorsEntry> entries = {{name + "lora_A.weight", "F32", {1, 128}},
+                                                        {name + "lora_B.weight", "F32", {192, 1}}};
+  store::SafetensorsWriter writer((folder / "adapter_model.safetensors").string(), entries);
+  for (const store::SafetensorsEntry& entry : entries) {
+    std::vector<float> values(static_cast<std::size_t>(entry.shape.elements()));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(static_cast<int>(i * 7 % 11) - 5);
+    }
+    writer.append(std::as_bytes(std::span(values)));
+  }
+  writer.finish();
+}
+
+// By its name as `model`, as vLLM's clients do it; by its number in `lora`, as llama-server's do.
+TEST_F(ServeCli, AdaptersAreChosenByRequests) {
+  write_adapter(folder_ / "adapter");
+  Program program(folder_,
+                  {"--port", "0", kModel, "--adapter", "bent=" + (folder_ / "adapter").string()});
+  Client client(program.port(), kPatience);
+  const auto answer = [&](json fields) {
+    fields.update({{"prompt", "Make 11 from 17 15 9."},
+                   {"max_tokens", 12},
+                   {"temperature", 0},
+                   {"ignore_eos", true}});
+    client.send(post("/v1/completions", fields));
+    const Response response = client.response();
+    EXPECT_EQ(response.status, 200) << response.body;
+    return json::parse(response.body);
+  };
+  const auto wish = [](double scale) {
+    json list = json::array();
+    list.push_back({{"id", 0}, {"scale", scale}});
+    return list;
+  };
+  // Beside an adapter `model` may still be left out.
+  const json plain = answer(json::object()), bent = answer({{"model", "bent"}});
+  EXPECT_EQ(plain["model"], "think-small");
+  EXPECT_EQ(bent["model"], "bent");
+  EXPECT_NE(plain["choices"][0]["text"], bent["choices"][0]["text"]);
+  const json numbered = answer({{"lora", wish(1)}});
+  EXPECT_EQ(numbered["model"], "bent");
+  EXPECT_EQ(numbered["choices"][0]["text"], bent["choices"][0]["text"]);
+  EXPECT_EQ(answer({{"lora", wish(0)}})["choices"][0]["text"], plain["choices"][0]["text"]);
+  EXPECT_EQ(client.get("/lora-adapters").body, R"([{"id":0,"path":"bent","scale":0.0}])");
+  const json models = json::parse(client.get("/v1/models").body);
+  EXPECT_EQ(models["data"][1]["parent"], "think-small");
+}
+
+// A client that takes no gzip can read the page.
+TEST_F(ServeCli, ThePageIsPlainForPlainClients) {
+  Program program(folder_, {"--port", "0", kModel});
+  Client client(program.port(), kPatience);
+  const Response plain = client.get("/");
+  EXPECT_TRUE(plain.body.starts_with("<!doctype html>")) << plain.body.substr(0, 40);
+  client.send("GET / HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip, br\r\n\r\n");
+  EXPECT_TRUE(client.response().body.starts_with("\x1f\x8b"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "app/inspect_chat.h"
 #include "app/loaded_model.h"
 #include "app/program.h"
 #include "engine/session.h"
@@ -235,6 +236,18 @@ Json weights_json(const store::WeightStore& store, const InspectOptions& options
   return json;
 }
 
+Json chat_json(const Checkpoint& checkpoint) {
+  const ChatFacts facts = chat_facts(checkpoint.store(), checkpoint.config().family);
+  if (!facts.problem.empty()) return {{"problem", facts.problem}};
+  if (facts.format.empty()) return {{"format", nullptr}};
+  return {{"format", facts.format},
+          {"tool_format", facts.tool_format},
+          {"own_words",
+           {{"tool_definitions", facts.defines_tools},
+            {"tool_calls", facts.writes_calls},
+            {"tool_results", facts.writes_results}}}};
+}
+
 void print_json(const Subject& subject, const InspectOptions& options) {
   Json json = {{"path", subject.path}};
   if (subject.config) {
@@ -248,6 +261,7 @@ void print_json(const Subject& subject, const InspectOptions& options) {
     Json& kv = json["kv_bytes_per_token"] = Json::object();
     for (const auto& [name, bytes] : kv_bytes(*subject.config)) kv[name] = bytes;
   }
+  if (subject.checkpoint) json["chat"] = chat_json(*subject.checkpoint);
   if (const auto* store = subject.store()) json["weights"] = weights_json(*store, options);
   if (options.metadata && subject.store() && subject.store()->is_gguf()) {
     Json& metadata = json["metadata"] = Json::object();
@@ -317,6 +331,10 @@ void print_config(const ModelConfig& c) {
 void print_text(const Subject& subject, const InspectOptions& options) {
   row("model", "{}", subject.path);
   if (subject.config) print_config(*subject.config);
+  if (subject.checkpoint) {
+    const ModelConfig& config = subject.checkpoint->config();
+    row("chat", "{}", chat_text(chat_facts(subject.checkpoint->store(), config.family)));
+  }
   const store::WeightStore* store = subject.store();
   if (store == nullptr) {
     row("weights", "none here: a config alone");

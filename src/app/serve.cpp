@@ -8,12 +8,14 @@
 #include <charconv>
 #include <cstdlib>
 #include <ctime>
+#include <filesystem>
 
 #include "app/output.h"
 #include "app/program.h"
 #include "app/serve_endpoints.h"
 #include "app/served_models.h"
 #include "base/file.h"
+#include "model/peft.h"
 #include "server/http_server.h"
 
 namespace nautile::app {
@@ -86,17 +88,30 @@ std::vector<NamedChoice> models_of(const ServeOptions& options, const Environmen
   for (const std::string& text : options.adapters) {
     auto [name, path] = name_and_path(text);
     if (name.empty()) name = model_title(path);
-    NamedChoice adapted{std::move(name), models.front().choice};
+    std::error_code ignored;
+    if (!std::filesystem::exists(std::filesystem::path(path) / kPeftConfig, ignored)) {
+      throw make_error(ErrorKind::failure, "there is no adapter at {}", path)
+          .hint("--adapter takes a folder with {} and {}", kPeftConfig, kPeftWeights);
+    }
+    NamedChoice adapted{std::move(name), models.front().choice, models.front().name};
     adapted.choice.lora = path;
     models.push_back(std::move(adapted));
   }
   return models;
 }
 
+std::string key_text(const std::string& path) {
+  try {
+    return read_file(path, std::size_t{1} << 20);
+  } catch (const Error& error) {
+    throw error.with("while reading the keys that --api-keys names");
+  }
+}
+
 server::GateOptions gate_options(const ServeOptions& options, const Environment& environment) {
   server::GateOptions gate;
   if (!options.key_file.empty()) {
-    gate.keys.add(read_file(options.key_file, std::size_t{1} << 20), options.key_file);
+    gate.keys.add(key_text(options.key_file), options.key_file);
   }
   if (environment.api_keys) gate.keys.add(*environment.api_keys, "NAUTILE_API_KEYS");
   const std::string listen = server::host_name(options.server.host);
@@ -237,9 +252,12 @@ ExitCode serve(const ServeOptions& given, const Environment& environment) {
   return ExitCode::ok;
 }
 
-// An option that may be given again and again, one value each time.
+// An option that may be given again and again, one value each time: what follows that is not its
+// own.
 CLI::Option* repeated(CLI::Option* option) {
-  return option->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return option->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
 }
 
 void add_network_options(CLI::App& verb, ServeOptions& options) {
@@ -248,7 +266,8 @@ void add_network_options(CLI::App& verb, ServeOptions& options) {
   };
   add("--host", options.server.host, "Address to listen at (default 127.0.0.1)", "ADDRESS");
   options.server.port = 8080;
-  add("--port", options.server.port, "Port (default 8080; 0: any that is free)", "N");
+  add("--port", options.server.port, "Port (default 8080; 0: any that is free)", "N")
+      ->check(CLI::Range(0, 65535));
   add("--tls-cert", options.server.certificate, "Certificate chain for TLS, PEM", "FILE");
   add("--tls-key", options.server.key, "Its key, PEM", "FILE");
   add("--api-keys", options.key_file, "Keys that are let in, one a line: name:key", "FILE");

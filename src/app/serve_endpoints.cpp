@@ -70,14 +70,13 @@ const char* phase_name(ServeState::Phase phase) {
 Endpoint page_endpoint(const server::PageFile& file) {
   Endpoint endpoint{"GET", std::string(file.path), {}, server::Access::open};
   endpoint.handler = [&file](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
-    server::Headers headers = page_headers(file);
-    if (page_is_known(file, request.header("if-none-match"))) {
+    const server::PageForm form = page_form(file, request.header("accept-encoding"));
+    server::Headers headers = page_headers(file, form);
+    if (page_is_known(file, form, request.header("if-none-match"))) {
       reply->send(304, "", "", std::move(headers));
       return;
     }
-    reply->send(200, file.content_type,
-                std::string(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size()),
-                std::move(headers));
+    reply->send(200, file.content_type, page_bytes(file, form), std::move(headers));
   };
   return endpoint;
 }

@@ -66,7 +66,7 @@ struct ServedModels::Loaded {
 };
 
 struct ServedModels::Entry {
-  std::string name;
+  std::string name, base;
   ModelChoice choice;
   std::time_t created = 0;
   // The rest belongs to the mutex.
@@ -96,6 +96,7 @@ ServedModels::ServedModels(std::vector<NamedChoice> models, const ServingOptions
     }
     auto entry = std::make_unique<Entry>();
     entry->name = std::move(model.name);
+    entry->base = std::move(model.base);
     entry->choice = std::move(model.choice);
     // The engine's numbers must not depend on how prompts are cut.
     entry->choice.exact = true;
@@ -122,7 +123,7 @@ std::vector<ModelEntry> ServedModels::list() const {
   std::vector<ModelEntry> list;
   for (const auto& entry : entries_) {
     const std::int64_t context = entry->served ? entry->served->engine->context() : 0;
-    list.push_back({entry->name, entry->state, entry->created, entry->error, context});
+    list.push_back({entry->name, entry->state, entry->created, entry->error, context, entry->base});
   }
   return list;
 }
@@ -131,9 +132,9 @@ void ServedModels::get(std::string_view name, std::function<void(Got)> then) {
   Got got;
   {
     const std::lock_guard lock(mutex_);
-    Entry* found = name.empty() && entries_.size() == 1 ? entries_[0].get() : nullptr;
+    Entry* found = name.empty() ? only_model() : nullptr;
     for (const auto& entry : entries_) {
-      if (entry->name == name) found = entry.get();
+      if (!name.empty() && entry->name == name) found = entry.get();
     }
     if (found == nullptr) {
       got.why = name.empty() ? Got::Why::ambiguous : Got::Why::missing;
@@ -158,6 +159,17 @@ void ServedModels::get(std::string_view name, std::function<void(Got)> then) {
     }
   }
   then(std::move(got));
+}
+
+// Null if there are several.
+ServedModels::Entry* ServedModels::only_model() const {
+  Entry* only = nullptr;
+  for (const auto& entry : entries_) {
+    if (!entry->base.empty()) continue;
+    if (only != nullptr) return nullptr;
+    only = entry.get();
+  }
+  return only;
 }
 
 void ServedModels::work() {
@@ -215,6 +227,7 @@ void ServedModels::load(Entry& entry) {
       served->engine = &loaded->watched;
       served->tokenizer = &loaded->model.text().tokenizer;
       served->format = loaded->format.get();
+      if (loaded->format) served->tools = &tool_format_of(loaded->model.text(), *loaded->format);
       served->vocabulary = &loaded->vocabulary;
       served->defaults = sampling_of(loaded->model.text().defaults);
       served->rows = loaded->model.config().vocabulary;

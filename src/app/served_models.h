@@ -23,6 +23,7 @@ namespace nautile::app {
 struct NamedChoice {
   std::string name;
   ModelChoice choice;
+  std::string base = {};  // of an adapter: the name of its model
 };
 
 // Of each engine; 0 means the default.
@@ -65,6 +66,7 @@ class ServedModels : public server::Models {
   struct Entry;
 
   void work();
+  Entry* only_model() const;
   void load(Entry& entry);
   std::shared_ptr<Loaded> make(const Entry& entry);
   bool make_room(const Entry& wanted);

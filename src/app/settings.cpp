@@ -255,7 +255,9 @@ void add_setting_options(CLI::App& verb, GivenSettings& given, SettingScope scop
             given.emplace_back(name, all);
           },
           setting.help);
-      added->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      added->expected(1)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+          ->allow_extra_args(false);
     } else {
       added = verb.add_option_function<std::string>(
           option, [&given, name](const std::string& value) { given.emplace_back(name, value); },

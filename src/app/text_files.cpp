@@ -179,6 +179,10 @@ std::unique_ptr<ChatFormat> chat_format_of(const TextFiles& files, const std::st
       .hint("--chat-format takes {}; `nautile run` goes on with raw text", names);
 }
 
+const ToolFormat& tool_format_of(const TextFiles& files, const ChatFormat& format) {
+  return choose_tool_format({format.name(), files.chat_template, &files.tokenizer});
+}
+
 TextFiles open_text_files(const store::WeightStore& store) {
   if (store.is_gguf()) return of_gguf(store.gguf());
   const auto folder = store.folder();

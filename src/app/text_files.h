@@ -10,6 +10,7 @@
 #include "store/weight_store.h"
 #include "text/chat_format.h"
 #include "text/tokenizer.h"
+#include "text/tool_format.h"
 
 namespace nautile::app {
 
@@ -40,5 +41,8 @@ std::unique_ptr<ChatFormat> template_format(const TextFiles& files);
 // that of the model's family. Throws Error(unsupported) if there is none; `title` names the model.
 std::unique_ptr<ChatFormat> chat_format_of(const TextFiles& files, const std::string& family,
                                            const std::string& title, const std::string& name);
+
+// How the model writes calls of tools, in that format.
+const ToolFormat& tool_format_of(const TextFiles& files, const ChatFormat& format);
 
 }  // namespace nautile::app

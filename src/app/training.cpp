@@ -153,7 +153,8 @@ void add_training_options(CLI::App& verb, TrainingChoice& choice) {
   verb.add_option("--set", choice.sets, "A value over the recipe's: --set train.seed=2")
       ->type_name("KEY=VALUE")
       ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->allow_extra_args(false);
   verb.add_flag("--quiet", choice.quiet, "Do not print every value of the recipe");
   verb.add_option("--threads", choice.machine.threads,
                   "Compute threads (default: the recipe's, or the cores at hand)")

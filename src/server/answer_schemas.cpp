@@ -91,6 +91,9 @@ constexpr const char* kOpenai = R"({
   "ModelList": {"type": "object", "required": ["object", "data"],
     "properties": {"object": {"const": "list"},
                    "data": {"type": "array", "items": {"$ref": "#/components/schemas/Model"}}}},
+  "LoraAdapters": {"type": "array", "items": {"type": "object", "required": ["id", "path", "scale"],
+    "properties": {"id": {"type": "integer", "minimum": 0}, "path": {"type": "string"},
+                   "scale": {"type": "number"}}}},
   "Tokens": {"type": "object", "required": ["count", "max_model_len", "tokens"],
     "properties": {
       "count": {"type": "integer", "minimum": 0}, "max_model_len": {"type": "integer"},

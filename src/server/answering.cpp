@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "server/adapters.h"
 #include "server/ids.h"
 
 namespace nautile::server {
@@ -22,6 +23,7 @@ Answering::Answering(std::shared_ptr<Service> service, std::shared_ptr<Ticket> t
 }
 
 void Answering::start() {
+  if (call_.adapters) call_.model = adapted_model(call_, service_->models().list());
   service_->add(shared_from_this());
   ticket_->reply->on_gone([weak = weak_from_this()] {
     const auto self = weak.lock();

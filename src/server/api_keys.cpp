@@ -35,9 +35,11 @@ void ApiKeys::add(std::string_view text, std::string_view what) {
   const std::size_t before = keys_.size();
   std::size_t line = 1;
   for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find_first_of("\n,", begin), text.size());
+    std::size_t end = std::min(text.find_first_of("\n,", begin), text.size());
     const std::string_view entry = trimmed(text.substr(begin, end - begin));
     if (!entry.empty() && entry.front() != '#') add_one(entry, what, line);
+    // A comma in a comment begins no key.
+    if (entry.starts_with('#')) end = std::min(text.find('\n', begin), text.size());
     if (end < text.size() && text[end] == '\n') ++line;
     begin = end + 1;
   }

@@ -27,6 +27,12 @@ struct SamplingWish {
   std::map<std::string, float> logit_bias;  // by token id, in decimal
 };
 
+// An adapter by its number in GET /lora-adapters.
+struct AdapterWish {
+  std::int64_t id = 0;
+  double scale = 0;
+};
+
 struct Call {
   enum class Kind : std::uint8_t {
     chat,        // `conversation`
@@ -34,8 +40,9 @@ struct Call {
     embedding,   // `prompts`
     nothing,     // the model is to be loaded, and that is all
   } kind = Kind::chat;
-  std::string model;  // "": the only one
-  std::string user;   // shares no cached prefix with other users
+  std::string model;                                 // "": the only one
+  std::optional<std::vector<AdapterWish>> adapters;  // none: nothing is said of them
+  std::string user;                                  // shares no cached prefix with other users
   enum class Delivery : std::uint8_t { whole, streamed } delivery = Delivery::whole;
   enum class UsageChunk : std::uint8_t { none, sent } usage_chunk = UsageChunk::none;
 

@@ -16,6 +16,8 @@ struct Effort {
   const char* word;
   std::int64_t budget;  // 0: as many as it likes
 };
+constexpr std::int64_t kMostAdapters = 1024;  // more than a server has
+
 constexpr Effort kEfforts[] = {{"none", 0}, {"minimal", 128}, {"low", 1024}, {"medium", 8192},
                                {"high", 0}, {"xhigh", 0},     {"max", 0},    {"ultra", 0}};
 
@@ -118,6 +120,12 @@ void read_stopping(const Json& body, Call& call) {
 std::vector<Field> delivery_fields(const ApiLimits& limits) {
   return {
       {"model", Shape::text(0, 512).says("May be left out where the server has one model.")},
+      {"lora",
+       Shape::list(Shape::object({{"id", Shape::integer(0, kMostAdapters), Field::Need::required},
+                                  {"scale", Shape::number(0, 1), Field::Need::required}}),
+                   0, kMostAdapters)
+           .says(
+               "The adapter of this request, as GET /lora-adapters numbers them: one of scale 1.")},
       {"n", Shape::integer(1, limits.choices)},
       {"stream", Shape::boolean()},
       {"stream_options",
@@ -130,6 +138,12 @@ std::vector<Field> delivery_fields(const ApiLimits& limits) {
 
 void read_delivery(const Json& body, Call& call) {
   call.model = text_or(body, "model", "");
+  if (const Json* adapters = member(body, "lora")) {
+    call.adapters.emplace();
+    for (const Json& adapter : *adapters) {
+      call.adapters->push_back({whole(adapter["id"]), adapter["scale"].get<double>()});
+    }
+  }
   if (const Json* n = member(body, "n")) call.choices = static_cast<int>(whole(*n));
   if (flag(body, "stream", false)) call.delivery = Call::Delivery::streamed;
   if (const Json* options = member(body, "stream_options")) {

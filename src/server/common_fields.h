@@ -23,7 +23,7 @@ void read_sampling(const Json& body, Call& call);
 std::vector<Field> stopping_fields(const ApiLimits& limits);
 void read_stopping(const Json& body, Call& call);
 
-// model, n, stream, stream_options, user, user_id.
+// model, lora, n, stream, stream_options, user, user_id.
 std::vector<Field> delivery_fields(const ApiLimits& limits);
 void read_delivery(const Json& body, Call& call);
 

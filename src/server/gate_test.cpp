@@ -59,6 +59,9 @@ TEST(ApiKeys, NamesAndValues) {
     EXPECT_EQ(some.find(wrong), nullptr) << wrong;
   }
   EXPECT_EQ(*keys("one:11111111,two:22222222").find("22222222"), "two");
+  const ApiKeys remarked = keys("# renewed in May, password1\nalice:sk-0123456789\n");
+  EXPECT_EQ(remarked.find("password1"), nullptr);
+  EXPECT_EQ(*remarked.find("sk-0123456789"), "alice");
 }
 
 TEST(ApiKeys, ErrorsNameTheLineAndNotTheKey) {

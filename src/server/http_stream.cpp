@@ -8,6 +8,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl.hpp>
+#include <cstring>
 #include <string_view>
 
 #include "base/error.h"
@@ -99,13 +100,37 @@ class TlsStream : public Stream {
   std::shared_ptr<asio::ssl::stream<Socket>> stream_;
 };
 
+// The first thing that went wrong, without OpenSSL's numbers.
 std::string openssl_reason() {
-  char text[256] = "no reason given";
-  if (const unsigned long code = ERR_get_error(); code != 0) {
-    ERR_error_string_n(code, text, sizeof text);
-  }
+  const unsigned long code = ERR_get_error();
   ERR_clear_error();
-  return text;
+  if (code == 0) return "no reason given";
+  if (ERR_SYSTEM_ERROR(code)) return std::strerror(ERR_GET_REASON(code));
+  const char* reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : fmt::format("OpenSSL error {:08x}", code);
+}
+
+// Instead of OpenSSL's own, which asks at the terminal and waits: there is no passphrase.
+int note_passphrase(char*, int, int, void* wanted) {
+  *static_cast<bool*>(wanted) = true;
+  return -1;
+}
+
+void use_key(SSL_CTX* context, const std::string& key, const std::string& certificate) {
+  bool passphrase = false;
+  SSL_CTX_set_default_passwd_cb(context, note_passphrase);
+  SSL_CTX_set_default_passwd_cb_userdata(context, &passphrase);
+  const bool used = SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) == 1;
+  SSL_CTX_set_default_passwd_cb_userdata(context, nullptr);
+  SSL_CTX_set_default_passwd_cb(context, nullptr);
+  if (passphrase) {
+    throw make_error(ErrorKind::failure, "cannot use the key {}: it has a passphrase", key)
+        .hint("`openssl pkey -in {} -out FILE` writes it without one", key);
+  }
+  if (used) return;
+  throw make_error(ErrorKind::failure, "cannot use the key {} with the certificate {}: {}", key,
+                   certificate, openssl_reason())
+      .hint("expected a PEM file with the private key of that certificate");
 }
 
 // The client offers protocols, each with a byte of its length before it; http/1.1 is spoken here.
@@ -140,10 +165,7 @@ TlsContext::TlsContext(const std::string& certificate_path, const std::string& k
                      openssl_reason())
         .hint("expected a PEM file, the server's certificate first");
   }
-  if (SSL_CTX_use_PrivateKey_file(context, key_path.c_str(), SSL_FILETYPE_PEM) != 1) {
-    fail(ErrorKind::failure, "cannot use the key {} with the certificate {}: {}", key_path,
-         certificate_path, openssl_reason());
-  }
+  use_key(context, key_path, certificate_path);
 }
 
 TlsContext::~TlsContext() = default;

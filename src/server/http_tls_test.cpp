@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 // A key and a certificate of its own for "localhost", as PEM files.
 class Certificate {
  public:
-  explicit Certificate(const std::string& name)
+  explicit Certificate(const std::string& name, std::string passphrase = "")
       : folder_(fs::temp_directory_path() / fmt::format("nautile_tls_{}_{}", name, getpid())) {
     fs::create_directories(folder_);
     EVP_PKEY* key = EVP_EC_gen("P-256");
@@ -33,7 +33,8 @@ class Certificate {
     X509_set_issuer_name(certificate, subject);
     X509_sign(certificate, key, EVP_sha256());
     std::FILE* file = std::fopen(key_path().c_str(), "w");
-    PEM_write_PrivateKey(file, key, nullptr, nullptr, 0, nullptr, nullptr);
+    PEM_write_PrivateKey(file, key, passphrase.empty() ? nullptr : EVP_aes_128_cbc(), nullptr, 0,
+                         nullptr, passphrase.empty() ? nullptr : passphrase.data());
     std::fclose(file);
     file = std::fopen(certificate_path().c_str(), "w");
     PEM_write_X509(file, certificate);
@@ -134,12 +135,17 @@ TEST(HttpTls, WrongFiles) {
     }
     return std::string();
   };
-  EXPECT_NE(error_of("/nonexistent.pem", one.key_path()).find("/nonexistent.pem"),
+  EXPECT_NE(error_of("/nonexistent.pem", one.key_path())
+                .find("/nonexistent.pem: No such file or directory"),
             std::string::npos);
   EXPECT_NE(error_of(one.certificate_path(), "/nonexistent.pem").find("/nonexistent.pem"),
             std::string::npos);
   EXPECT_NE(error_of(one.certificate_path(), two.key_path()).find("mismatch"), std::string::npos);
   EXPECT_NE(error_of(one.key_path(), one.key_path()).find("cannot use the certificate"),
+            std::string::npos);
+  // OpenSSL would ask for it at the terminal, and the program wait.
+  const Certificate locked("locked", "sesame");
+  EXPECT_NE(error_of(locked.certificate_path(), locked.key_path()).find("it has a passphrase"),
             std::string::npos);
 }
 

@@ -37,6 +37,7 @@ struct ModelEntry {
   std::time_t created = 0;
   std::string error;         // of `failed`
   std::int64_t context = 0;  // tokens of one sequence; 0 unless loaded
+  std::string base = {};     // the model that this adapter belongs to; "": it is a model itself
 };
 
 // Safe for concurrent use.
@@ -44,9 +45,9 @@ class Models {
  public:
   virtual ~Models() = default;
   virtual std::vector<ModelEntry> list() const = 0;
-  // The model of that name; of no name, the only one there is. Calls back with it, at once or from
-  // another thread once it is loaded, or with null and an error to show (`missing` if there is none
-  // of that name).
+  // The model of that name; of no name, the only one there is, adapters not counted. Calls back
+  // with it, at once or from another thread once it is loaded, or with null and an error to show
+  // (`missing` if there is none of that name).
   struct Got {
     std::shared_ptr<const ServedModel> model;
     std::string error;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "server/exchange.h"
@@ -29,13 +31,25 @@ const PageFile* find_page_file(std::string_view path);
 // its own server alone, nothing inline, no text made into script.
 extern const std::string_view kContentSecurityPolicy;
 
+// How a file goes out: as it lies in the program, or unpacked.
+enum class PageForm : std::uint8_t { stored, plain };
+
+// By the client's Accept-Encoding (RFC 9110 §12.5.3): stored, unless that is gzip and the client
+// does not take it. One that says nothing gets plain bytes: every browser says what it takes.
+PageForm page_form(const PageFile& file, std::string_view accept_encoding);
+
+// The bytes that go out, without limit on how often: unpacking takes milliseconds.
+std::string page_bytes(const PageFile& file, PageForm form);
+
+// Quoted; another one for each form, as strong tags must be (RFC 9110 §8.8.3.3).
+std::string page_tag(const PageFile& file, PageForm form);
+
 // The headers of an answer that carries `file`, or of the 304 that spares it: the policy above,
-// Content-Encoding, ETag, Cache-Control (asked again each time, so that a new program shows its own
-// page) and what keeps other sites away. The page needs no key. A client that takes no gzip gets it
-// all the same: every browser takes it.
-Headers page_headers(const PageFile& file);
+// Content-Encoding, Vary, ETag, Cache-Control (asked again each time, so that a new program shows
+// its own page) and what keeps other sites away. The page needs no key.
+Headers page_headers(const PageFile& file, PageForm form);
 
 // If an If-None-Match header says that the client has `file` already.
-bool page_is_known(const PageFile& file, std::string_view if_none_match);
+bool page_is_known(const PageFile& file, PageForm form, std::string_view if_none_match);
 
 }  // namespace nautile::server

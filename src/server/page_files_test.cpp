@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <boost/beast/zlib/inflate_stream.hpp>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -12,23 +11,15 @@
 namespace nautile::server {
 namespace {
 
-// The file's text, after RFC 1952: a head of ten bytes, deflate, the sum and the length.
 std::string text_of(const PageFile& file) {
-  const std::string bytes(reinterpret_cast<const char*>(file.bytes.data()), file.bytes.size());
-  if (file.encoding.empty()) return bytes;
-  EXPECT_TRUE(bytes.size() > 18 && bytes.starts_with(std::string("\x1f\x8b\x08\0", 4)));
-  std::string text(1 << 22, '\0');
-  boost::beast::zlib::z_params zs;
-  zs.next_in = bytes.data() + 10;
-  zs.avail_in = bytes.size() - 18;
-  zs.next_out = text.data();
-  zs.avail_out = text.size();
-  boost::beast::zlib::inflate_stream stream;
-  boost::system::error_code error;
-  stream.write(zs, boost::beast::zlib::Flush::sync, error);
-  EXPECT_EQ(error, boost::beast::zlib::error::end_of_stream) << file.path;
-  text.resize(zs.total_out);
-  return text;
+  return page_bytes(file, PageForm::plain);
+}
+
+std::string value_of(const Headers& headers, std::string_view name) {
+  for (const auto& [key, text] : headers) {
+    if (key == name) return text;
+  }
+  return "";
 }
 
 TEST(PageFiles, HoldTheBytesOfTheTree) {
@@ -80,25 +71,50 @@ TEST(PageFiles, OwnFilesAreFewBytes) {
 TEST(PageFiles, KnowTheTagsOfIfNoneMatch) {
   const PageFile file{"/", "text/html", "", {}, "\"abc\""};
   for (const char* known : {"\"abc\"", "W/\"abc\"", "*", "\"x\", \"abc\"", " \"x\",\t\"abc\" ,"}) {
-    EXPECT_TRUE(page_is_known(file, known)) << known;
+    EXPECT_TRUE(page_is_known(file, PageForm::stored, known)) << known;
   }
   for (const char* other : {"", "abc", "\"ab\"", "\"abcd\"", ",", " , ", "W/", "\"x\",\"y\""}) {
-    EXPECT_FALSE(page_is_known(file, other)) << other;
+    EXPECT_FALSE(page_is_known(file, PageForm::stored, other)) << other;
   }
 }
 
 TEST(PageFiles, HeadersCarryPolicyAndTag) {
   const PageFile& file = *find_page_file("/");
-  const Headers headers = page_headers(file);
-  const auto value = [&](std::string_view name) -> std::string {
-    for (const auto& [key, text] : headers) {
-      if (key == name) return text;
-    }
-    return "";
-  };
-  EXPECT_EQ(value("Content-Security-Policy"), kContentSecurityPolicy);
-  EXPECT_EQ(value("ETag"), file.etag);
-  EXPECT_EQ(value("X-Content-Type-Options"), "nosniff");
+  const Headers headers = page_headers(file, PageForm::stored);
+  EXPECT_EQ(value_of(headers, "Content-Security-Policy"), kContentSecurityPolicy);
+  EXPECT_EQ(value_of(headers, "ETag"), file.etag);
+  EXPECT_EQ(value_of(headers, "X-Content-Type-Options"), "nosniff");
+}
+
+TEST(PageFiles, ArePlainWhereGzipIsNotTaken) {
+  const PageFile packed{"/", "text/html", "gzip", {}, "\"abc\""};
+  for (const char* takes :
+       {"gzip", "GZIP", "x-gzip", "gzip, deflate, br, zstd", "deflate,gzip;q=0.1", "*",
+        "br;q=1, *;q=0.2", "identity;q=0, gzip ; q=1.0"}) {
+    EXPECT_EQ(page_form(packed, takes), PageForm::stored) << takes;
+  }
+  for (const char* refuses : {"", "identity", "deflate, br", "gzip;q=0", "gzip; q=0.000", "*;q=0",
+                              "*, gzip;q=0", ",", "gzip2", ";gzip"}) {
+    EXPECT_EQ(page_form(packed, refuses), PageForm::plain) << refuses;
+  }
+  const PageFile raw{"/page/x.woff2", "font/woff2", "", {}, "\"abc\""};
+  EXPECT_EQ(page_form(raw, ""), PageForm::stored);
+}
+
+// Two forms are two things to a cache.
+TEST(PageFiles, FormsAreToldApart) {
+  const PageFile& file = *find_page_file("/");
+  const Headers plain = page_headers(file, PageForm::plain);
+  EXPECT_EQ(value_of(plain, "Content-Encoding"), "");
+  EXPECT_EQ(page_bytes(file, PageForm::plain).substr(0, 15), "<!doctype html>");
+  if (file.encoding.empty()) GTEST_SKIP() << "built without gzip";
+  EXPECT_EQ(value_of(plain, "Vary"), "Accept-Encoding");
+  const Headers stored = page_headers(file, PageForm::stored);
+  EXPECT_EQ(value_of(stored, "Content-Encoding"), "gzip");
+  EXPECT_EQ(value_of(stored, "Vary"), "Accept-Encoding");
+  EXPECT_NE(value_of(stored, "ETag"), value_of(plain, "ETag"));
+  EXPECT_FALSE(page_is_known(file, PageForm::plain, file.etag));
+  EXPECT_TRUE(page_is_known(file, PageForm::plain, page_tag(file, PageForm::plain)));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "server/adapters.h"
 #include "server/anthropic.h"
 #include "server/ollama.h"
 #include "server/openai_chat.h"
@@ -79,6 +80,7 @@ struct Api::Impl {
   void add_openai(const std::string& prefix);
   void add_anthropic(const std::string& prefix);
   void add_ollama();
+  void add_adapters();
   void add_document();
 
   std::shared_ptr<Service> service;
@@ -166,6 +168,18 @@ void Api::Impl::add_ollama() {
           ollama_error_body));
 }
 
+// Where llama-server has it, and nowhere else.
+void Api::Impl::add_adapters() {
+  shows({"",
+         "/lora-adapters",
+         "The adapters there are, by the numbers that the field lora takes",
+         {},
+         {"application/json"},
+         Operation::Errors::openai,
+         "LoraAdapters"},
+        [](const Models& models, const std::string&) { return adapters_json(models.list()); });
+}
+
 // The last: it describes those before it, and itself.
 void Api::Impl::add_document() {
   Operation self{"GET", "/openapi.json", "This document", {}};
@@ -183,6 +197,7 @@ Api::Api(Models& models, ApiOptions options, Meter& meter)
   for (const char* prefix : {"/v1", "", "/beta"}) impl_->add_openai(prefix);
   for (const char* prefix : {"/v1", "/anthropic", "/anthropic/v1"}) impl_->add_anthropic(prefix);
   impl_->add_ollama();
+  impl_->add_adapters();
   impl_->add_document();
 }
 

@@ -14,6 +14,7 @@ Json model_json(const ModelEntry& entry) {
   Json json = {
       {"id", entry.name}, {"object", "model"}, {"created", entry.created}, {"owned_by", "nautile"}};
   if (entry.context > 0) json["max_model_len"] = entry.context;  // as vLLM says it
+  if (!entry.base.empty()) json["parent"] = entry.base;          // so, too
   return json;
 }
 

@@ -108,6 +108,7 @@ TEST(Gbnf, HostileGrammarsAreBounded) {
     hostile.push_back(ambiguous);
   }
   for (const std::string& text : hostile) {
+    const PeakMemory memory;
     const auto start = std::chrono::steady_clock::now();
     const std::string error = error_of([&] {
       GrammarState state(compiled(GrammarKind::gbnf, text));
@@ -118,6 +119,7 @@ TEST(Gbnf, HostileGrammarsAreBounded) {
       }
     });
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(memory.risen(), kMostHostileBytes) << text.substr(0, 60);
     EXPECT_LT(took.count(), 20) << text.substr(0, 60) << ": " << error;
   }
 }

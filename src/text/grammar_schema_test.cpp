@@ -258,6 +258,7 @@ TEST(Schema, HostileSchemasAreBounded) {
         i));
   }
   for (const std::string& schema : hostile) {
+    const PeakMemory memory;
     const auto start = std::chrono::steady_clock::now();
     const std::string error = error_of([&] {
       GrammarState state(compiled(GrammarKind::json_schema, schema));
@@ -268,6 +269,7 @@ TEST(Schema, HostileSchemasAreBounded) {
       }
     });
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(memory.risen(), kMostHostileBytes) << schema.substr(0, 60);
     EXPECT_LT(took.count(), 20) << schema.substr(0, 80) << ": " << error;
   }
 }

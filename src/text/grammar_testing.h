@@ -6,10 +6,15 @@
 #include <string_view>
 #include <vector>
 
+#include "base/peak_memory_testing.h"
 #include "text/grammar.h"
 #include "text/tokenizer_testing.h"
 
 namespace nautile {
+
+// What one grammar may take, however hostile: its network, at most 2,000,000 nodes of 32 bytes, an
+// automaton of its greatest size, and masks.
+constexpr std::size_t kMostHostileBytes = std::size_t{512} << 20;
 
 constexpr TokenId kTestEnd = 256, kTestThink = 257, kTestCall = 258;
 

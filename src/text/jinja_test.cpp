@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/peak_memory_testing.h"
 #include "text/jinja_template.h"
 
 namespace nautile::jinja {
@@ -214,11 +215,14 @@ TEST(Jinja, HostileTemplatesEndSoon) {
   const std::vector<Hostile> templates = hostile_templates();
   EXPECT_GE(templates.size(), 50u);
   for (const Hostile& hostile : templates) {
+    const PeakMemory memory;
     const auto start = std::chrono::steady_clock::now();
     const std::string error = error_of(hostile.source);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     EXPECT_NE(error.find(hostile.budget), std::string::npos)
         << hostile.name << ": " << error.substr(0, 300);
+    // The budgets of a render, and as much again for what the allocator rounds up.
+    EXPECT_LT(memory.risen(), 2 * (Budgets{}.heap_bytes + Budgets{}.output_bytes)) << hostile.name;
     // 0.2 s on an idle machine; sanitizers and busy neighbours get more.
     EXPECT_LT(took.count(), 5.0) << hostile.name;
     if (took.count() > 0.2) std::printf("%s took %.2f s\n", hostile.name, took.count());

@@ -123,6 +123,7 @@ TEST(Regex, HostileExpressionsAreBounded) {
     hostile.insert(hostile.end(), {nested, doubled, "(" + ways + ")*c"});
   }
   for (const std::string& pattern : hostile) {
+    const PeakMemory memory;
     const auto start = std::chrono::steady_clock::now();
     const std::string error = error_of([&] {
       GrammarState state(compiled(GrammarKind::regex, pattern));
@@ -133,6 +134,7 @@ TEST(Regex, HostileExpressionsAreBounded) {
       }
     });
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    EXPECT_LT(memory.risen(), kMostHostileBytes) << pattern.substr(0, 60);
     EXPECT_LT(took.count(), 10) << pattern.substr(0, 60) << ": " << error;  // sanitizers are slow
   }
 }

@@ -3,6 +3,7 @@
 # restart: text, logprobs and finish of many prompts, to the byte.
 #
 #   NAUTILE_CHECK_PROMPTS  how many (500)
+#   NAUTILE_CHECK_SEED     of the prompts (1): several runs with fewer and other seeds are one in parts
 #   NAUTILE_CHECK_MODEL    a model file or folder instead of the default one
 #   NAUTILE_TEST_DATA      the folder of the test data (../shared)
 set -eu
@@ -24,16 +25,17 @@ trap 'exit 1' INT TERM
 cache=$work/equality-cache
 rm -rf "$cache"
 prompts=${NAUTILE_CHECK_PROMPTS:-500}
+seed=${NAUTILE_CHECK_SEED:-1}
 model=$(served_model)
 failed=0
 
 start_real "$work/equality.log" -m "model=$model" --disk-cache "$cache"
-python3 tools/clients/equality_check.py "$real_url" "$servers_key" model "$text" --prompts "$prompts" \
+python3 tools/clients/equality_check.py "$real_url" "$servers_key" model "$text" --prompts "$prompts" --seed "$seed" \
   --save "$work/equality.json" || failed=1
 stop_servers
 echo 'equality: restarted, with the cache on disk'
 start_real "$work/equality.log" -m "model=$model" --disk-cache "$cache"
-python3 tools/clients/equality_check.py "$real_url" "$servers_key" model "$text" --prompts "$prompts" \
+python3 tools/clients/equality_check.py "$real_url" "$servers_key" model "$text" --prompts "$prompts" --seed "$seed" \
   --load "$work/equality.json" || failed=1
 rm -rf "$cache"
 exit "$failed"

@@ -17,8 +17,8 @@ import threading
 from raw_http import Api, events_of
 
 
-def prompts_of(text, count):
-    draw = random.Random(1)
+def prompts_of(text, count, seed):
+    draw = random.Random(seed)
     prompts = []
     for i in range(count):
         begin = draw.randrange(len(text) - 2000)
@@ -130,11 +130,12 @@ def main():
     for name in ("url", "key", "model", "text"):
         parser.add_argument(name)
     parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save")
     parser.add_argument("--load")
     options = parser.parse_args()
     with open(options.text, encoding="utf-8", errors="replace") as file:
-        checks = Checks(options, prompts_of(file.read(4_000_000), options.prompts))
+        checks = Checks(options, prompts_of(file.read(4_000_000), options.prompts, options.seed))
     if options.load:
         with open(options.load, encoding="utf-8") as file:
             checks.again("restarted", json.load(file))
