@@ -31,28 +31,50 @@ struct CompiledGrammar::Cache {
     const StateId like = automaton.representative(state, most);
     std::vector<FrameId> stack_like(stack.begin(), stack.end());
     for (FrameId& frame : stack_like) frame = automaton.frame_representative(frame, most);
-    const auto [known, added] = masks.try_emplace(mask_key(like, stack_like));
-    if (!added) return known->second;
-    try {
-      TokenMask made = walk.allowed(walk.place(like, stack_like));
-      if (mask_bytes > max_mask_bytes) {
-        const std::string key = known->first;
-        masks.clear();
-        mask_bytes = 0;
-        mask_bytes += made.bytes() + key.size();
-        return masks[key] = std::move(made);
-      }
-      mask_bytes += made.bytes() + known->first.size();
-      return known->second = std::move(made);
-    } catch (...) {
-      masks.erase(known);
-      throw;
+    const std::string key = mask_key(like, stack_like);
+    if (const auto known = masks.find(key); known != masks.end()) return known->second;
+    TokenMask made = walk.allowed(walk.place(like, stack_like));
+    make_room(key.size() + made.bytes());
+    return masks[key] = std::move(made);
+  }
+
+  // The mask of a place with few tokens left, where that is asked for again; false where it is not:
+  // most places are asked once.
+  bool tight(GrammarWalk& walk, StateId state, std::span<const FrameId> stack, std::uint32_t budget,
+             std::span<std::uint64_t> mask) {
+    const std::string key = mask_key(state, stack);
+    auto known = needs.find(key);
+    if (known == needs.end()) {
+      make_room(key.size());
+      needs[key];
+      return false;
     }
+    if (known->second.empty()) {
+      std::vector<TokenNeed> made = walk.needs(walk.place(state, stack));
+      std::size_t bytes = 0;
+      for (const TokenNeed& need : made) bytes += sizeof(need) + need.mask.bytes();
+      make_room(bytes);
+      known = needs.insert_or_assign(key, std::move(made)).first;
+    }
+    for (const TokenNeed& need : known->second) {
+      if (need.tokens < budget) need.mask.add_to(mask);
+    }
+    return true;
+  }
+
+  void make_room(std::size_t bytes) {
+    if (mask_bytes > max_mask_bytes) {
+      masks.clear();
+      needs.clear();
+      mask_bytes = 0;
+    }
+    mask_bytes += bytes;
   }
 
   std::mutex mutex;
   GrammarAutomaton automaton;
   std::unordered_map<std::string, TokenMask> masks;
+  std::unordered_map<std::string, std::vector<TokenNeed>> needs;  // empty: asked once
   std::size_t mask_bytes = 0, max_mask_bytes;
 };
 
@@ -115,10 +137,7 @@ void GrammarState::allowed(std::span<std::uint64_t> mask, std::uint32_t budget) 
   GrammarWalk walk(cache_->automaton, vocabulary, *grammar_->plain_);
   const TokenMask& all = cache_->mask(walk, state_, stack_, vocabulary);
   if (budget == kNoBudget || all.longest_rest + 2ull <= budget) {
-    if (!all.words.empty()) std::copy(all.words.begin(), all.words.end(), mask.begin());
-    for (const TokenId id : all.few) {
-      mask[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-    }
+    all.add_to(mask);
     return;
   }
   const auto place = walk.place(state_, stack_);
@@ -127,7 +146,9 @@ void GrammarState::allowed(std::span<std::uint64_t> mask, std::uint32_t budget) 
          "the text cannot end within {} tokens: the grammar needs {} of them from here", budget,
          walk.tokens_to_end(place));
   }
-  walk.allowed_within(place, budget - 1, mask);
+  if (!cache_->tight(walk, state_, stack_, budget, mask)) {
+    walk.allowed_within(place, budget - 1, mask);
+  }
 }
 
 bool GrammarState::accept(TokenId token) {

@@ -1,6 +1,7 @@
 #include "text/grammar_walk.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 
@@ -45,6 +46,11 @@ void unite(std::span<std::uint64_t> mask, std::span<const std::uint64_t> other) 
 }
 
 }  // namespace
+
+void TokenMask::add_to(std::span<std::uint64_t> mask) const {
+  if (!words.empty()) unite(mask, words);
+  for (const TokenId id : few) set_bit(mask, id);
+}
 
 PlainClasses::PlainClasses(const GrammarNfa& nfa) {
   for (const auto& ranges : plain_ranges()) {
@@ -270,6 +276,37 @@ void GrammarWalk::allowed_within(Place p, std::uint32_t tokens, std::span<std::u
   if (may_end(p)) {
     for (const TokenId id : vocabulary_.end_ids()) set_bit(mask, id);
   }
+}
+
+std::vector<TokenNeed> GrammarWalk::needs(Place p) {
+  std::map<std::uint32_t, TokenMask> by_need;
+  each(
+      p,
+      [&](Place next, std::span<const TokenId> ids) {
+        auto& few = by_need[tokens_to_end(next)].few;
+        few.insert(few.end(), ids.begin(), ids.end());
+      },
+      [&](Place next, std::size_t chars) {
+        auto& words = by_need[tokens_to_end(next)].words;
+        words.resize(vocabulary_.mask_words());
+        const auto upto = vocabulary_.plain_mask(chars), before = vocabulary_.plain_mask(chars - 1);
+        for (std::size_t i = 0; i < words.size(); ++i) words[i] |= upto[i] & ~before[i];
+      });
+  if (may_end(p)) {
+    auto& few = by_need[0].few;
+    few.insert(few.end(), vocabulary_.end_ids().begin(), vocabulary_.end_ids().end());
+  }
+  std::vector<TokenNeed> result;
+  for (auto& [tokens, mask] : by_need) {
+    if (mask.few.size() > kFewTokens) {
+      mask.words.resize(vocabulary_.mask_words());
+      for (const TokenId id : mask.few) set_bit(mask.words, id);
+      mask.few.clear();
+    }
+    mask.few.shrink_to_fit();
+    result.push_back({tokens, std::move(mask)});
+  }
+  return result;
 }
 
 }  // namespace nautile

@@ -19,6 +19,13 @@ struct TokenMask {
   std::vector<TokenId> few;
   std::uint32_t longest_rest = 0;  // symbols of the longest of the shortest texts after any of them
   std::size_t bytes() const { return words.size() * 8 + few.size() * sizeof(TokenId); }
+  void add_to(std::span<std::uint64_t> mask) const;
+};
+
+// Tokens after all of which the text takes so many more to its end.
+struct TokenNeed {
+  std::uint32_t tokens = 0;
+  TokenMask mask;
 };
 
 // The classes of the bytes of plain characters (grammar_vocabulary.h): each a sequence of ranges.
@@ -71,6 +78,8 @@ class GrammarWalk {
   TokenMask allowed(Place p);
   // Sets the bits of tokens after which at most `tokens` tokens end the text.
   void allowed_within(Place p, std::uint32_t tokens, std::span<std::uint64_t> mask);
+  // What allowed_within() says for all numbers, ascending: dearer once, then cheap.
+  std::vector<TokenNeed> needs(Place p);
 
  private:
   struct Link {
