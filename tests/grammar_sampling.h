@@ -35,7 +35,12 @@ inline double thread_us() {
 class GrammarSampler {
  public:
   explicit GrammarSampler(const GrammarVocabulary& vocabulary)
-      : vocabulary_(vocabulary), mask_(vocabulary.mask_words()) {}
+      : vocabulary_(vocabulary), mask_(vocabulary.mask_words()) {
+    for (TokenId id = 0; id < vocabulary.size(); ++id) {
+      const std::string& bytes = vocabulary.bytes(id);
+      closes_.push_back(bytes.empty() || bytes.find_first_of("\"]}") != bytes.npos);
+    }
+  }
 
   // At most `budget` tokens; `limits` tells the masks so, or leaves them without a budget.
   enum class Limits : std::uint8_t { budget, none };
@@ -92,13 +97,12 @@ class GrammarSampler {
     const std::uint64_t bits = random();
     double logit = -12;
     for (int i = 0; i < 4; ++i) logit += 6.0 / 255 * static_cast<double>((bits >> (8 * i)) & 255);
-    const std::string& bytes = vocabulary_.bytes(id);
-    const bool closes = bytes.empty() || bytes.find_first_of("\"]}") != bytes.npos;
-    return logit + (closes ? 5 : 0);
+    return logit + (closes_[static_cast<std::size_t>(id)] ? 5 : 0);
   }
 
   const GrammarVocabulary& vocabulary_;
   std::vector<std::uint64_t> mask_;
+  std::vector<bool> closes_;  // by token
 };
 
 }  // namespace nautile

@@ -37,7 +37,9 @@ class Rival:
             tokens, vocab_type=xgrammar.VocabType.RAW, vocab_size=len(tokens), stop_token_ids=end_ids
         )
         self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
-        self.known = numpy.array([bool(token) or i in end_ids for i, token in enumerate(tokens)])
+        self.ends = numpy.isin(numpy.arange(len(tokens)), end_ids)
+        self.known = numpy.array([bool(token) for token in tokens]) | self.ends
+        self.closes = numpy.array([any(c in token for c in b'"]}') for token in tokens])
 
     def compiled(self, schema):
         return self.compiler.compile_json_schema(json.dumps(schema), any_whitespace=False, separators=(",", ":"), strict_mode=True)
