@@ -76,7 +76,9 @@ struct EchoEngine::Job {
 };
 
 EchoEngine::EchoEngine(const Tokenizer& tokenizer, EchoOptions options)
-    : tokenizer_(tokenizer), options_(std::move(options)), thread_([this] { run(); }) {}
+    : tokenizer_(tokenizer), options_(std::move(options)) {
+  if (options_.thread == EchoOptions::Thread::own) thread_ = std::thread([this] { run(); });
+}
 
 EchoEngine::~EchoEngine() {
   {
@@ -84,13 +86,13 @@ EchoEngine::~EchoEngine() {
     stopping_ = true;
   }
   wake_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 engine::Admission EchoEngine::submit(engine::Request request, engine::EventSink sink) {
   engine::Admission admission;
   admission.room = options_.context;
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   const auto refuse = [&](engine::Admission::Kind kind) {
     ++counts_.refused;
     admission.kind = kind;
@@ -109,12 +111,19 @@ engine::Admission EchoEngine::submit(engine::Request request, engine::EventSink 
   job->request = std::move(request);
   job->sink = std::move(sink);
   ++counts_.requests;
+  if (options_.thread == EchoOptions::Thread::callers) {
+    ++counts_.finished;
+    lock.unlock();
+    while (!step(*job)) continue;
+    return admission;
+  }
   waiting_.push_back(std::move(job));
   wake_.notify_all();
   return admission;
 }
 
 void EchoEngine::cancel(engine::RequestId id) {
+  if (options_.thread == EchoOptions::Thread::callers) return;  // it has ended
   const std::lock_guard lock(mutex_);
   cancelled_.push_back(id);
   wake_.notify_all();

@@ -27,6 +27,9 @@ struct EchoOptions {
   double token_seconds = 0;      // each step says one token of every running choice
   double start_seconds = 0;      // before a request's first step, as if its prompt were long
   std::int64_t fail_after = -1;  // tokens of a request after which it fails; -1: never
+  // callers: submit() tells all events before it returns, and token_seconds and start_seconds are
+  // not read.
+  enum class Thread : std::uint8_t { own, callers } thread = Thread::own;
 };
 
 // Deterministic: what it says follows from the request and the options alone. It keeps all that

@@ -56,6 +56,23 @@ engine::Request request_of(const EchoModel& model, std::string_view text) {
   return request;
 }
 
+// The same events as from a thread of its own, all of them at once.
+TEST(EchoEngine, SpeaksOnTheCallersThread) {
+  EchoOptions options;
+  options.thread = EchoOptions::Thread::callers;
+  EchoModel own, callers(options);
+  Told expected, told;
+  own.engine.submit(request_of(own, "abc"), expected.sink());
+  expected.wait();
+  const auto admission = callers.engine.submit(request_of(callers, "abc"), told.sink());
+  EXPECT_EQ(admission.kind, engine::Admission::Kind::accepted);
+  EXPECT_EQ(told.ended, 1);
+  EXPECT_EQ(told.text(), expected.text());
+  EXPECT_EQ(told.events.size(), expected.events.size());
+  callers.engine.cancel(admission.id);
+  EXPECT_EQ(callers.engine.counts().finished, 1u);
+}
+
 TEST(EchoEngine, RepeatsItsPromptAndCounts) {
   EchoModel model;
   Told told;

@@ -34,7 +34,7 @@ struct ApiLimits {
 struct ApiOptions {
   Dialect dialect = Dialect::openai;
   ApiLimits limits;
-  int workers = 2;            // threads that parse, render templates and compile grammars
+  int workers = 2;  // threads that parse, render templates and compile grammars; 0: the caller's
   std::size_t waiting = 256;  // requests that wait for them; more are refused with 429
   std::size_t grammar_bytes = std::size_t{256} << 20;  // of the cache of compiled grammars
   double keep_alive_seconds = 10;

@@ -191,6 +191,10 @@ class RecordingMeter : public Meter {
     const std::lock_guard lock(mutex_);
     return records_;
   }
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    records_.clear();
+  }
 
  private:
   mutable std::mutex mutex_;

@@ -5,7 +5,7 @@
 
 namespace nautile::server {
 
-Workers::Workers(int threads, std::size_t waiting) : waiting_(waiting) {
+Workers::Workers(int threads, std::size_t waiting) : waiting_(waiting), threadless_(threads == 0) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
 }
 
@@ -30,6 +30,7 @@ Workers::Posted Workers::post(std::function<void()> job) {
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
+  if (threadless_) run_here();
   return Posted::yes;
 }
 
@@ -40,6 +41,18 @@ void Workers::post_always(std::function<void()> job) {
     jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
+  if (threadless_) run_here();
+}
+
+// Jobs that post others find this at work already: a job is never begun inside of another.
+void Workers::run_here() {
+  if (std::exchange(running_here_, true)) return;
+  while (!jobs_.empty()) {
+    const auto job = std::move(jobs_.front());
+    jobs_.pop_front();
+    job();
+  }
+  running_here_ = false;
 }
 
 void Workers::run() {

@@ -13,7 +13,8 @@ namespace nautile::server {
 
 class Workers {
  public:
-  // Jobs must not throw. At most `waiting` wait.
+  // Jobs must not throw. At most `waiting` wait. Without threads whoever posts a job runs it, and
+  // what it posts after it, before it goes on; then only one thread may post.
   Workers(int threads, std::size_t waiting);
   ~Workers() { stop(); }
   // Drops what waits, waits for what runs, and lets nothing in any more.
@@ -27,12 +28,15 @@ class Workers {
 
  private:
   void run();
+  void run_here();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;
   std::size_t waiting_;
   bool stopping_ = false;
+  bool running_here_ = false;
+  const bool threadless_;
   std::vector<std::thread> threads_;
 };
 

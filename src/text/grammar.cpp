@@ -9,51 +9,67 @@
 #include "text/grammar_walk.h"
 
 namespace nautile {
-namespace {
 
-std::string mask_key(StateId state, std::span<const FrameId> stack) {
-  std::string key(reinterpret_cast<const char*>(&state), sizeof(state));
-  key.append(reinterpret_cast<const char*>(stack.data()), stack.size_bytes());
-  return key;
-}
-
-}  // namespace
-
-// One automaton and the masks made with it; everything under its mutex.
+// One automaton and what was learnt with it; everything under its mutex.
 struct CompiledGrammar::Cache {
-  Cache(const GrammarNfa& nfa, std::size_t max_mask_bytes)
-      : automaton(nfa), max_mask_bytes(max_mask_bytes) {}
+  Cache(const CompiledGrammar& grammar, std::size_t max_bytes)
+      : automaton(*grammar.nfa_),
+        places(automaton, grammar.vocabulary_),
+        walk(places, *grammar.plain_),
+        max_bytes(max_bytes) {}
 
-  const TokenMask& mask(GrammarWalk& walk, StateId state, std::span<const FrameId> stack,
-                        const GrammarVocabulary& vocabulary) {
+  // Begins a question; places of the one before are void.
+  void begin() {
+    automaton.begin_question();
+    if (bytes() <= max_bytes) return;
+    masks.clear();
+    needs.clear();
+    places.clear();
+    mask_bytes = 0;
+  }
+  std::size_t bytes() const { return mask_bytes + places.bytes(); }
+
+  // The tokens after which at most `tokens` tokens end the text.
+  void allowed(GrammarPlace here, std::uint32_t tokens, std::span<std::uint64_t> mask) {
     // Steps of counted repetition that no token can tell apart share a mask.
-    const auto most = static_cast<std::uint32_t>(vocabulary.max_bytes());
-    const StateId like = automaton.representative(state, most);
-    std::vector<FrameId> stack_like(stack.begin(), stack.end());
-    for (FrameId& frame : stack_like) frame = automaton.frame_representative(frame, most);
-    const auto [known, added] = masks.try_emplace(mask_key(like, stack_like));
-    if (!added) return known->second;
-    try {
-      TokenMask made = walk.allowed(walk.place(like, stack_like));
-      if (mask_bytes > max_mask_bytes) {
-        const std::string key = known->first;
-        masks.clear();
-        mask_bytes = 0;
-        mask_bytes += made.bytes() + key.size();
-        return masks[key] = std::move(made);
-      }
-      mask_bytes += made.bytes() + known->first.size();
-      return known->second = std::move(made);
-    } catch (...) {
-      masks.erase(known);
-      throw;
+    const GrammarPlace like = places.representative(here);
+    auto known = masks.find(like.key());
+    if (known == masks.end()) {
+      TokenMask made = walk.allowed(like, like == here ? tokens : GrammarState::kNoBudget, mask);
+      count(made.bytes());
+      known = masks.emplace(like.key(), std::move(made)).first;
+      if (like == here) return;
+      std::fill(mask.begin(), mask.end(), 0);
     }
+    if (known->second.longest_rest < tokens) return known->second.add_to(mask);
+    // Most places are asked once with few tokens left.
+    const auto [need, fresh] = needs.try_emplace(here.key());
+    if (fresh) {
+      count(0);
+      walk.allowed(here, tokens, mask);
+      return;
+    }
+    if (need->second.empty()) {
+      need->second = walk.needs(here);
+      for (const TokenNeed& one : need->second) count(one.mask.bytes());
+    }
+    for (const TokenNeed& one : need->second) {
+      if (one.tokens <= tokens) one.mask.add_to(mask);
+    }
+  }
+
+  void count(std::size_t bytes) {
+    constexpr std::size_t kIndexEntry = 96;
+    mask_bytes += bytes + kIndexEntry;
   }
 
   std::mutex mutex;
   GrammarAutomaton automaton;
-  std::unordered_map<std::string, TokenMask> masks;
-  std::size_t mask_bytes = 0, max_mask_bytes;
+  GrammarPlaces places;
+  GrammarWalk walk;
+  std::unordered_map<std::uint64_t, TokenMask> masks;               // by place
+  std::unordered_map<std::uint64_t, std::vector<TokenNeed>> needs;  // by place; empty: asked once
+  std::size_t mask_bytes = 0, max_bytes;
 };
 
 CompiledGrammar::CompiledGrammar(const GrammarPlan& plan, const GrammarVocabulary& vocabulary,
@@ -63,9 +79,8 @@ CompiledGrammar::CompiledGrammar(const GrammarPlan& plan, const GrammarVocabular
   const RuleId root = add_plan(rules, plan, vocabulary);
   nfa_ = std::make_unique<const GrammarNfa>(rules, root, vocabulary);
   plain_ = std::make_unique<const PlainClasses>(*nfa_);
-  cache_ = std::make_shared<Cache>(*nfa_, max_bytes_ / 3);
-  GrammarWalk walk(cache_->automaton, vocabulary_, *plain_);
-  least_tokens_ = walk.tokens_to_end(walk.settle(cache_->automaton.start(), {}));
+  cache_ = std::make_shared<Cache>(*this, max_bytes_ / 3);
+  least_tokens_ = cache_->places.tokens_to_end(cache_->places.start());
 }
 
 CompiledGrammar::~CompiledGrammar() = default;
@@ -75,7 +90,7 @@ std::shared_ptr<CompiledGrammar::Cache> CompiledGrammar::cache() const {
   const std::shared_ptr<Cache> present = cache_;  // lives until its mutex is free
   const std::lock_guard inner(present->mutex);
   if (present->automaton.bytes() > max_bytes_ / 3 * 2) {
-    cache_ = std::make_shared<Cache>(*nfa_, max_bytes_ / 3);
+    cache_ = std::make_shared<Cache>(*this, max_bytes_ / 3);
   }
   return cache_;
 }
@@ -83,16 +98,19 @@ std::shared_ptr<CompiledGrammar::Cache> CompiledGrammar::cache() const {
 std::size_t CompiledGrammar::bytes() const {
   const std::lock_guard lock(mutex_);
   const std::lock_guard inner(cache_->mutex);
-  return nfa_->bytes() + cache_->automaton.bytes() + cache_->mask_bytes;
+  return nfa_->bytes() + cache_->automaton.bytes() + cache_->bytes();
 }
 
 GrammarState::GrammarState(std::shared_ptr<const CompiledGrammar> grammar)
     : grammar_(std::move(grammar)), cache_(grammar_->cache()) {
   const std::lock_guard lock(cache_->mutex);
-  GrammarWalk walk(cache_->automaton, grammar_->vocabulary_, *grammar_->plain_);
-  const auto place = walk.settle(cache_->automaton.start(), GrammarWalk::kEmptyStack);
+  cache_->begin();
+  stand(cache_->places.start());
+}
+
+void GrammarState::stand(const GrammarPlace& place) {
   state_ = place.state;
-  stack_ = walk.stack_of(place);
+  stack_ = cache_->places.stack_of(place);
 }
 
 void GrammarState::refresh() const {
@@ -112,22 +130,15 @@ void GrammarState::allowed(std::span<std::uint64_t> mask, std::uint32_t budget) 
   if (ended_) return;
   refresh();
   const std::lock_guard lock(cache_->mutex);
-  GrammarWalk walk(cache_->automaton, vocabulary, *grammar_->plain_);
-  const TokenMask& all = cache_->mask(walk, state_, stack_, vocabulary);
-  if (budget == kNoBudget || all.longest_rest + 2ull <= budget) {
-    if (!all.words.empty()) std::copy(all.words.begin(), all.words.end(), mask.begin());
-    for (const TokenId id : all.few) {
-      mask[static_cast<std::size_t>(id) / 64] |= std::uint64_t{1} << (id % 64);
-    }
-    return;
+  cache_->begin();
+  const GrammarPlace here = cache_->places.place(state_, stack_);
+  if (cache_->places.shortest(here) + 1ull > budget) {
+    const std::uint32_t least = cache_->places.tokens_to_end(here);
+    NAUTILE_CHECK(least <= budget,
+                  "the text cannot end within {} tokens: the grammar needs {} of them from here",
+                  budget, least);
   }
-  const auto place = walk.place(state_, stack_);
-  if (walk.shortest(place) + 1ull > budget && walk.tokens_to_end(place) > budget) {
-    fail(ErrorKind::bad_input,
-         "the text cannot end within {} tokens: the grammar needs {} of them from here", budget,
-         walk.tokens_to_end(place));
-  }
-  walk.allowed_within(place, budget - 1, mask);
+  cache_->allowed(here, budget - 1, mask);
 }
 
 bool GrammarState::accept(TokenId token) {
@@ -135,25 +146,25 @@ bool GrammarState::accept(TokenId token) {
   if (ended_ || token < 0 || token >= vocabulary.size()) return false;
   refresh();
   const std::lock_guard lock(cache_->mutex);
-  GrammarWalk walk(cache_->automaton, vocabulary, *grammar_->plain_);
-  auto place = walk.place(state_, stack_);
+  cache_->begin();
+  GrammarPlaces& places = cache_->places;
+  auto place = places.place(state_, stack_);
   const auto& ends = vocabulary.end_ids();
-  if (GrammarWalk::may_end(place) && std::find(ends.begin(), ends.end(), token) != ends.end()) {
+  if (GrammarPlaces::may_end(place) && std::find(ends.begin(), ends.end(), token) != ends.end()) {
     ended_ = true;
     return true;
   }
   const auto& named = grammar_->nfa_->tokens();
   const auto found = std::find(named.begin(), named.end(), token);
   if (found != named.end()) {
-    place = walk.step_symbol(place, static_cast<Symbol>(256 + (found - named.begin())));
+    place = places.step_symbol(place, static_cast<Symbol>(256 + (found - named.begin())));
   } else if (const std::string& bytes = vocabulary.bytes(token); !bytes.empty()) {
-    place = walk.step_bytes(place, bytes);
+    place = places.step_bytes(place, bytes);
   } else {
     return false;
   }
   if (place.dead()) return false;
-  state_ = place.state;
-  stack_ = walk.stack_of(place);
+  stand(place);
   return true;
 }
 
@@ -163,13 +174,14 @@ std::string GrammarState::forced() const {
   if (ended_) return bytes;
   refresh();
   const std::lock_guard lock(cache_->mutex);
-  GrammarWalk walk(cache_->automaton, grammar_->vocabulary_, *grammar_->plain_);
-  auto place = walk.place(state_, stack_);
-  while (bytes.size() < kMost && !GrammarWalk::may_end(place)) {
+  cache_->begin();
+  GrammarPlaces& places = cache_->places;
+  auto place = places.place(state_, stack_);
+  while (bytes.size() < kMost && !GrammarPlaces::may_end(place)) {
     const int symbol = cache_->automaton.only_symbol(place.state);
     if (symbol < 0 || symbol >= 256) break;
     bytes.push_back(static_cast<char>(symbol));
-    place = walk.step_symbol(place, static_cast<Symbol>(symbol));
+    place = places.step_symbol(place, static_cast<Symbol>(symbol));
   }
   return bytes;
 }
@@ -178,8 +190,8 @@ std::uint32_t GrammarState::tokens_to_end() const {
   if (ended_) return 0;
   refresh();
   const std::lock_guard lock(cache_->mutex);
-  GrammarWalk walk(cache_->automaton, grammar_->vocabulary_, *grammar_->plain_);
-  return walk.tokens_to_end(walk.place(state_, stack_));
+  cache_->begin();
+  return cache_->places.tokens_to_end(cache_->places.place(state_, stack_));
 }
 
 bool GrammarState::may_end() const {

@@ -63,10 +63,9 @@ struct GrammarPlan {
   static GrammarPlan of(GrammarSpec spec) { return {.choices = {{std::move(spec)}}}; }
 };
 
-class GrammarAutomaton;
 class GrammarNfa;
+struct GrammarPlace;
 struct PlainClasses;
-struct TokenMask;
 
 // A plan made ready for one vocabulary. Const use from many threads is safe; questions to one
 // grammar wait for each other.
@@ -131,6 +130,7 @@ class GrammarState {
 
  private:
   void refresh() const;  // moves to the grammar's present cache
+  void stand(const GrammarPlace& place);
 
   std::shared_ptr<const CompiledGrammar> grammar_;
   // Where it stands, in numbers of cache_; const questions may renumber it.

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <thread>
 
 #include "text/grammar_testing.h"
@@ -115,6 +116,59 @@ TEST(Grammar, BudgetedMaskIsExact) {
         ASSERT_EQ(allowed_tokens(state, budget), expected);
       }
       ASSERT_TRUE(state.accept(allowed[random() % allowed.size()]));
+    }
+  }
+}
+
+// Branches of a large vocabulary are taken at once where a text goes round and round: the masks
+// stay what is accepted, and what a budget leaves of it.
+TEST(Grammar, MasksOfManyTokensAreWhatIsAccepted) {
+  std::mt19937 random(6);
+  const std::vector<std::string> pieces = {"a", "b",  "c",  "1",      " ", "\"",   "\\",   ":",
+                                           "é", "你", "好", "\u0085", "😀", "\xE4", "\xBD", "}"};
+  std::set<std::string> words;
+  while (words.size() < 1500) {
+    std::string word;
+    for (std::size_t n = 1 + random() % 6; n > 0; --n) word += pieces[random() % pieces.size()];
+    words.insert(word);
+  }
+  std::vector<std::string> tokens;
+  for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
+  tokens.emplace_back();
+  for (const std::string& word : words) {
+    if (word.size() > 1) tokens.push_back(word);
+  }
+  const GrammarVocabulary vocabulary(tokens, {256});
+  std::vector<GrammarPlan> all;
+  for (const char* regex :
+       {"[^a]*", "([^好a]|好b)*c", "[a-c你]{0,9}é?", ".*好", "(.b|[^b]{2})*", "[^é]+é+"})
+    all.push_back(GrammarPlan::of({GrammarKind::regex, regex}));
+  for (
+      const char* schema :
+      {R"({"properties":{"ab":{"type":"null"},"a你":{"type":"boolean"}},"additionalProperties":{}})",
+       R"({"type":"string","maxLength":7})", R"({"pattern":"^[^1]*$"})",
+       R"({"type":"object","additionalProperties":{"type":"string","pattern":"[a你]"}})"})
+    all.push_back(GrammarPlan::of({GrammarKind::json_schema, schema}));
+  all.push_back({.free_texts = {{{"好1"}, FreeText::End::anywhere}},
+                 .choices = {{{GrammarKind::regex, "[^a]{1,3}"}}}});
+  for (const GrammarPlan& plan : all) {
+    const auto grammar = std::make_shared<const CompiledGrammar>(plan, vocabulary);
+    for (int walk = 0; walk < 3; ++walk) {
+      GrammarState state(grammar);
+      for (int step = 0; step < 7 && !state.ended(); ++step) {
+        const std::uint32_t budget = state.tokens_to_end() + static_cast<std::uint32_t>(walk);
+        Tokens accepted, affordable;
+        for (TokenId id = 0; id < vocabulary.size(); ++id) {
+          GrammarState copy = state;
+          if (!copy.accept(id)) continue;
+          accepted.push_back(id);
+          if (copy.tokens_to_end() < budget) affordable.push_back(id);
+        }
+        ASSERT_EQ(allowed_tokens(state, budget), affordable) << plan.choices[0][0].text;
+        ASSERT_EQ(allowed_tokens(state), accepted) << plan.choices[0][0].text;
+        ASSERT_EQ(allowed_tokens(state, budget), affordable) << plan.choices[0][0].text;
+        ASSERT_TRUE(state.accept(accepted[random() % accepted.size()]));
+      }
     }
   }
 }

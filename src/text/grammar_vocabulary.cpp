@@ -1,7 +1,6 @@
 #include "text/grammar_vocabulary.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -36,7 +35,7 @@ std::size_t plain_characters(std::string_view bytes) {
   return count;
 }
 
-TokenTrie::TokenTrie(std::vector<Token> tokens) {
+TokenTrie::TokenTrie(std::vector<Token> tokens, Made made) : made_(made) {
   std::sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) {
     return std::pair(std::string_view(a.bytes), a.id) < std::pair(std::string_view(b.bytes), b.id);
   });
@@ -54,7 +53,7 @@ TokenTrie::TokenTrie(std::vector<Token> tokens) {
     close(common_prefix(bytes, last));
     while (open.size() < bytes.size()) {
       open.push_back(nodes_.size());
-      nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), kFewBelow,
+      nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), kNotKept,
                         static_cast<std::uint16_t>(open.size()),
                         static_cast<std::uint8_t>(bytes[open.size() - 1])});
     }
@@ -63,26 +62,40 @@ TokenTrie::TokenTrie(std::vector<Token> tokens) {
     last = bytes;
   }
   close(0);
-  nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), kFewBelow, 0, 0});
+  nodes_.push_back({0, static_cast<std::uint32_t>(ids_.size()), kNotKept, 0, 0});
   gather_below();
 }
 
 void TokenTrie::gather_below() {
-  constexpr std::size_t kMany = 32;  // nodes
+  constexpr std::size_t kMany = 3;  // nodes
   std::vector<Bytes> below(size());
-  std::vector<std::size_t> parents(size()), path(depth_ + 1);
+  std::vector<std::uint32_t> parents(size()), path(depth_ + 1);
+  std::vector<std::uint8_t> owed(depth_ + 1);  // bytes of a character that are to come, by depth
+  std::vector<bool> between(size(), true);     // characters
   for (std::size_t i = 0; i < size(); ++i) {
-    path[nodes_[i].depth] = i;
-    parents[i] = path[nodes_[i].depth - 1u];
+    const Node& node = nodes_[i];
+    path[node.depth] = static_cast<std::uint32_t>(i);
+    parents[i] = path[node.depth - 1u];
+    if (made_ == Made::of_bytes) continue;
+    std::uint8_t& rest = owed[node.depth];
+    if (node.byte < 0x80) {
+      rest = 0;
+    } else if (node.byte < 0xC0) {
+      rest = static_cast<std::uint8_t>(owed[node.depth - 1u] - 1);
+    } else {
+      rest = node.byte < 0xE0 ? 1 : node.byte < 0xF0 ? 2 : 3;
+    }
+    between[i] = rest == 0;
   }
   for (std::size_t i = size(); i-- > 0;) {
-    if (nodes_[i].next - i > kMany) {
+    if (between[i] && nodes_[i].next - i > kMany) {
       nodes_[i].below = static_cast<std::uint32_t>(below_.size());
       below_.push_back(below[i]);
     }
     if (nodes_[i].depth == 1) continue;
-    below[parents[i]] |= below[i];
-    below[parents[i]].set(nodes_[i].byte);
+    Bytes& above = below[parents[i]];
+    for (std::size_t w = 0; w < above.size(); ++w) above[w] |= below[i][w];
+    above[nodes_[i].byte / 64] |= std::uint64_t{1} << (nodes_[i].byte % 64);
   }
 }
 
@@ -132,8 +145,8 @@ void GrammarVocabulary::build() {
     (chars[i] > 0 ? plain : other).push_back(token);
     all.push_back(token);
   }
-  plain_ = TokenTrie(std::move(plain));
-  other_ = TokenTrie(std::move(other));
+  plain_ = TokenTrie(std::move(plain), TokenTrie::Made::of_characters);
+  other_ = TokenTrie(std::move(other), TokenTrie::Made::of_bytes);
 
   const std::size_t words = mask_words();
   plain_masks_.assign((most_chars + 1) * words, 0);
@@ -143,7 +156,7 @@ void GrammarVocabulary::build() {
   for (std::size_t i = words; i < plain_masks_.size(); ++i)
     plain_masks_[i] |= plain_masks_[i - words];
 
-  const TokenTrie trie(std::move(all));
+  const TokenTrie trie(std::move(all), TokenTrie::Made::of_bytes);
   children_.resize(trie.size() + 1);
   token_ends_.resize(trie.size() + 1);
   // Node i + 1 is the trie's node i; node 0 is the root.
@@ -162,26 +175,12 @@ void GrammarVocabulary::build() {
   }
 }
 
-std::uint32_t GrammarVocabulary::fewest_tokens(std::string_view bytes) const {
-  constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-  std::vector<std::uint32_t> fewest(bytes.size() + 1, kNone);
-  fewest[bytes.size()] = 0;
-  for (std::size_t at = bytes.size(); at-- > 0;) {
-    std::uint32_t node = 0;
-    for (std::size_t i = at; i < bytes.size(); ++i) {
-      const auto begin = child_bytes_.begin() + children_[node].begin;
-      const auto end = child_bytes_.begin() + children_[node].end;
-      const auto byte = static_cast<std::uint8_t>(bytes[i]);
-      const auto found = std::lower_bound(begin, end, byte);
-      if (found == end || *found != byte) break;
-      node = child_nodes_[static_cast<std::size_t>(found - child_bytes_.begin())];
-      if (token_ends_[node] && fewest[i + 1] != kNone) {
-        fewest[at] = std::min(fewest[at], fewest[i + 1] + 1);
-      }
-    }
-    NAUTILE_ASSERT(fewest[at] != kNone, "a byte of the shortest text has no token");
-  }
-  return fewest[0];
+std::uint32_t GrammarVocabulary::child(std::uint32_t node, std::uint8_t byte) const {
+  const auto begin = child_bytes_.begin() + children_[node].begin;
+  const auto end = child_bytes_.begin() + children_[node].end;
+  const auto found = std::lower_bound(begin, end, byte);
+  if (found == end || *found != byte) return kRoot;
+  return child_nodes_[static_cast<std::size_t>(found - child_bytes_.begin())];
 }
 
 }  // namespace nautile

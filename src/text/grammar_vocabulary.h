@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <bitset>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -27,15 +26,18 @@ class TokenTrie {
     std::uint16_t depth;        // bytes from the root; the first have 1
     std::uint8_t byte;
   };
-  using Bytes = std::bitset<256>;
+  using Bytes = std::array<std::uint64_t, 4>;  // a set of them
   struct Token {
     std::string bytes;
     TokenId id;
   };
+  // characters: all tokens are whole characters in UTF-8.
+  enum class Made : std::uint8_t { of_bytes, of_characters };
 
   TokenTrie() = default;
-  explicit TokenTrie(std::vector<Token> tokens);
+  TokenTrie(std::vector<Token> tokens, Made made);
 
+  Made made() const { return made_; }
   std::size_t size() const { return nodes_.size() - 1; }
   const Node& node(std::size_t i) const { return nodes_[i]; }
   std::span<const TokenId> tokens(std::size_t i) const {
@@ -47,17 +49,19 @@ class TokenTrie {
     return std::span(ids_).subspan(nodes_[i].first_token,
                                    nodes_[nodes_[i].next].first_token - nodes_[i].first_token);
   }
-  // The bytes of all nodes below, where there are many of those; else null.
+  // The bytes of all nodes below, where there are some and, in a trie of characters, the node ends
+  // one; else null.
   const Bytes* below(std::size_t i) const {
-    return nodes_[i].below == kFewBelow ? nullptr : &below_[nodes_[i].below];
+    return nodes_[i].below == kNotKept ? nullptr : &below_[nodes_[i].below];
   }
   std::size_t depth() const { return depth_; }  // of the deepest node
 
  private:
-  static constexpr std::uint32_t kFewBelow = 0xFFFFFFFF;
+  static constexpr std::uint32_t kNotKept = 0xFFFFFFFF;
   void gather_below();
 
-  std::vector<Node> nodes_ = {Node{0, 0, kFewBelow, 0, 0}};  // and a sentinel
+  Made made_ = Made::of_bytes;
+  std::vector<Node> nodes_ = {Node{0, 0, kNotKept, 0, 0}};  // and a sentinel
   std::vector<Bytes> below_;
   std::vector<TokenId> ids_;
   std::size_t depth_ = 0;
@@ -99,8 +103,10 @@ class GrammarVocabulary {
   }
   std::size_t plain_chars() const { return plain_masks_.size() / mask_words() - 1; }
 
-  // Fewest tokens whose bytes are exactly these (each byte is one that spells() knows).
-  std::uint32_t fewest_tokens(std::string_view bytes) const;
+  // A trie of all tokens, to go down by single bytes: from a node, or kRoot where there is none.
+  static constexpr std::uint32_t kRoot = 0;
+  std::uint32_t child(std::uint32_t node, std::uint8_t byte) const;
+  bool is_token(std::uint32_t node) const { return token_ends_[node]; }
 
  private:
   void build();

@@ -1,6 +1,7 @@
 #include "text/grammar_walk.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 
@@ -44,7 +45,19 @@ void unite(std::span<std::uint64_t> mask, std::span<const std::uint64_t> other) 
   for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= other[i];
 }
 
+// The tokens of exactly so many plain characters.
+void unite_plain(std::span<std::uint64_t> mask, const GrammarVocabulary& vocabulary,
+                 std::size_t chars) {
+  const auto upto = vocabulary.plain_mask(chars), before = vocabulary.plain_mask(chars - 1);
+  for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= upto[i] & ~before[i];
+}
+
 }  // namespace
+
+void TokenMask::add_to(std::span<std::uint64_t> mask) const {
+  if (!words.empty()) unite(mask, words);
+  for (const TokenId id : few) set_bit(mask, id);
+}
 
 PlainClasses::PlainClasses(const GrammarNfa& nfa) {
   for (const auto& ranges : plain_ranges()) {
@@ -58,81 +71,11 @@ PlainClasses::PlainClasses(const GrammarNfa& nfa) {
   }
 }
 
-std::uint32_t GrammarWalk::push(std::uint32_t stack, FrameId frame) {
-  const auto next = static_cast<std::uint32_t>(links_.size());
-  const auto [known, added] = link_index_.try_emplace(pair_key(stack, frame), next);
-  if (added) {
-    links_.push_back({frame, stack, links_[stack].shortest + automaton_.frame_shortest(frame)});
-  }
-  return known->second;
-}
-
-GrammarWalk::Place GrammarWalk::place(StateId state, std::span<const FrameId> stack) {
-  std::uint32_t top = kEmptyStack;
-  for (const FrameId frame : stack) top = push(top, frame);
-  return {state, top};
-}
-
-std::vector<FrameId> GrammarWalk::stack_of(Place p) const {
-  std::vector<FrameId> stack;
-  for (std::uint32_t at = p.stack; at != kEmptyStack; at = links_[at].parent) {
-    stack.push_back(links_[at].frame);
-  }
-  std::reverse(stack.begin(), stack.end());
-  return stack;
-}
-
-GrammarWalk::Place GrammarWalk::settle(GrammarAutomaton::Move move, std::uint32_t stack) {
-  if (move.push != GrammarAutomaton::kBase) stack = push(stack, move.push);
-  while ((move.state & GrammarAutomaton::kExit) != 0 && stack != kEmptyStack) {
-    move = automaton_.resolve(move.state, links_[stack].frame);
-    stack = links_[stack].parent;
-    if (move.push != GrammarAutomaton::kBase) stack = push(stack, move.push);
-  }
-  return move.state == GrammarAutomaton::kDead ? Place{} : Place{move.state, stack};
-}
-
-GrammarWalk::Place GrammarWalk::step_bytes(Place from, std::string_view bytes) {
-  for (const char byte : bytes) {
-    if (from.dead()) break;
-    from = step_symbol(from, static_cast<std::uint8_t>(byte));
-  }
-  return from;
-}
-
-std::uint32_t GrammarWalk::shortest(Place p) const {
-  const std::uint64_t sum = links_[p.stack].shortest + automaton_.shortest(p.state);
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(sum, GrammarNfa::kUnreachable));
-}
-
-std::uint32_t GrammarWalk::tokens_to_end(Place p) {
-  const std::uint64_t key = pair_key(p.state, p.stack);
-  if (const auto known = tokens_to_end_.find(key); known != tokens_to_end_.end()) {
-    return known->second;
-  }
-  std::uint32_t count = 1;
-  std::string bytes;
-  while (!may_end(p)) {
-    const Symbol symbol = automaton_.first_of_shortest(p.state);
-    if (symbol < 256) {
-      bytes.push_back(static_cast<char>(symbol));
-    } else {
-      count += 1 + vocabulary_.fewest_tokens(bytes);
-      bytes.clear();
-    }
-    p = step_symbol(p, symbol);
-    NAUTILE_ASSERT(!p.dead(), "the shortest text leads nowhere");
-  }
-  count += vocabulary_.fewest_tokens(bytes);
-  tokens_to_end_.emplace(key, count);
-  return count;
-}
-
 bool GrammarWalk::within(Place p, std::uint32_t tokens) {
-  const std::uint32_t rest = shortest(p);
+  const std::uint32_t rest = places_.shortest(p);
   if (rest < tokens) return true;
   if (rest / vocabulary_.max_bytes() >= tokens) return false;
-  return tokens_to_end(p) <= tokens;
+  return places_.tokens_to_end(p) <= tokens;
 }
 
 bool GrammarWalk::follow(Place from, const std::vector<std::vector<std::uint16_t>>& sequence,
@@ -145,7 +88,7 @@ bool GrammarWalk::follow(Place from, const std::vector<std::vector<std::uint16_t
   Place last{};
   bool any = false;
   for (const std::uint16_t c : sequence[at]) {
-    const Place next = step(from, c);
+    const Place next = places_.step(from, c);
     if (any && next == last) continue;
     if (!follow(next, sequence, at + 1, to, first)) return false;
     last = next;
@@ -162,13 +105,34 @@ GrammarWalk::Uniform GrammarWalk::after_plain(Place from, Place& to) {
   return to.dead() ? Uniform::nowhere : Uniform::one_place;
 }
 
-bool GrammarWalk::stays(Place p, const TokenTrie::Bytes& bytes) {
-  if ((p.state & GrammarAutomaton::kExit) != 0 && p.stack != kEmptyStack) return false;
-  for (std::size_t byte = 0; byte < bytes.size(); ++byte) {
-    if (!bytes[byte]) continue;
-    const auto move =
-        automaton_.step(p.state, automaton_.nfa().class_of(static_cast<Symbol>(byte)));
-    if (move.state != p.state || move.push != GrammarAutomaton::kBase) return false;
+TokenTrie::Bytes GrammarWalk::loops_of(Place p, TokenTrie::Made made) {
+  TokenTrie::Bytes bytes{};
+  const bool by_byte = made == TokenTrie::Made::of_bytes;
+  for (Symbol b = 0; b < (by_byte ? 256 : 0x80); ++b) {
+    if (places_.step_symbol(p, b) == p) bytes[b / 64] |= std::uint64_t{1} << (b % 64);
+  }
+  if (by_byte) return bytes;
+  Place to = p;
+  bool first = false;
+  for (const auto& sequence : plain_.sequences) {
+    if (sequence.size() > 1 && !follow(p, sequence, 0, to, first)) return bytes;
+  }
+  bytes[2] = bytes[3] = ~std::uint64_t{0};
+  return bytes;
+}
+
+bool GrammarWalk::stays(Place p, const TokenTrie& trie, std::size_t node, Loops& loops) {
+  const TokenTrie::Bytes* below = trie.below(node);
+  if (below == nullptr) return false;
+  // Most places are left by the first byte: nothing more is asked of them.
+  const std::uint8_t first = trie.node(node + 1).byte;
+  const Place then = places_.step_symbol(p, first);
+  const bool maybe = first < 0x80 ? then == p : !then.dead();
+  if (!maybe) return false;
+  auto known = loops.find(p.key());
+  if (known == loops.end()) known = loops.emplace(p.key(), loops_of(p, trie.made())).first;
+  for (std::size_t w = 0; w < below->size(); ++w) {
+    if (((*below)[w] & ~known->second[w]) != 0) return false;
   }
   return true;
 }
@@ -177,16 +141,17 @@ template <class Accept>
 void GrammarWalk::walk(const TokenTrie& trie, Place from, const Accept& accept) {
   std::vector<Place> path(trie.depth() + 1);
   path[0] = from;
+  Loops loops;
   const GrammarNfa& nfa = automaton_.nfa();
   for (std::size_t i = 0; i < trie.size();) {
     const TokenTrie::Node& node = trie.node(i);
-    const Place next = step(path[node.depth - 1u], nfa.class_of(node.byte));
+    const Place next = places_.step(path[node.depth - 1u], nfa.class_of(node.byte));
     if (next.dead()) {
       i = node.next;
       continue;
     }
     // Free text mostly goes round and round: whole branches are taken at once.
-    if (const auto* below = trie.below(i); below != nullptr && stays(next, *below)) {
+    if (stays(next, trie, i, loops)) {
       accept(next, trie.tokens_from(i));
       i = node.next;
       continue;
@@ -202,7 +167,7 @@ void GrammarWalk::each(Place from, const Accept& accept, const AcceptPlain& acce
   walk(vocabulary_.other(), from, accept);
   const GrammarNfa& nfa = automaton_.nfa();
   for (std::size_t i = 0; i < nfa.tokens().size(); ++i) {
-    const Place next = step_symbol(from, static_cast<Symbol>(256 + i));
+    const Place next = places_.step_symbol(from, static_cast<Symbol>(256 + i));
     if (!next.dead()) accept(next, std::span(&nfa.tokens()[i], 1));
   }
   // As many plain characters as lead to one place each time, then nowhere or round and round.
@@ -225,51 +190,73 @@ void GrammarWalk::each(Place from, const Accept& accept, const AcceptPlain& acce
   for (std::size_t i = 0; i < places.size(); ++i) accept_plain(places[i], i + 1);
 }
 
-TokenMask GrammarWalk::allowed(Place p) {
-  TokenMask mask;
-  std::vector<std::uint64_t> words(vocabulary_.mask_words());
+TokenMask GrammarWalk::allowed(Place p, std::uint32_t tokens, std::span<std::uint64_t> mask) {
+  TokenMask all;
+  std::vector<std::uint64_t> words(mask.size()), beyond;
   std::size_t count = 0, characters = 0;
-  each(
-      p,
-      [&](Place next, std::span<const TokenId> tokens) {
-        mask.longest_rest = std::max(mask.longest_rest, shortest(next));
-        for (const TokenId id : tokens) set_bit(words, id);
-        if (count += tokens.size(); count <= kFewTokens) {
-          mask.few.insert(mask.few.end(), tokens.begin(), tokens.end());
-        }
-      },
-      [&](Place next, std::size_t chars) {
-        mask.longest_rest = std::max(mask.longest_rest, shortest(next));
-        characters = std::max(characters, chars);
-      });
-  if (may_end(p)) {
-    for (const TokenId id : vocabulary_.end_ids()) {
-      set_bit(words, id);
-      mask.few.push_back(id);
-    }
-  }
-  if (characters == 0 && count <= kFewTokens) return mask;
-  unite(words, vocabulary_.plain_mask(characters));
-  mask.few.clear();
-  mask.words = std::move(words);
-  return mask;
-}
-
-void GrammarWalk::allowed_within(Place p, std::uint32_t tokens, std::span<std::uint64_t> mask) {
+  const auto fits = [&](Place next) {
+    all.longest_rest = std::max(all.longest_rest, places_.shortest(next));
+    if (within(next, tokens)) return true;
+    beyond.resize(mask.size());
+    return false;
+  };
   each(
       p,
       [&](Place next, std::span<const TokenId> ids) {
-        if (!within(next, tokens)) return;
-        for (const TokenId id : ids) set_bit(mask, id);
+        const bool fit = fits(next);
+        for (const TokenId id : ids) set_bit(words, id);
+        for (std::size_t i = 0; !fit && i < ids.size(); ++i) set_bit(beyond, ids[i]);
+        if (count += ids.size(); count <= kFewTokens) {
+          all.few.insert(all.few.end(), ids.begin(), ids.end());
+        }
       },
       [&](Place next, std::size_t chars) {
-        if (!within(next, tokens)) return;
-        const auto upto = vocabulary_.plain_mask(chars), before = vocabulary_.plain_mask(chars - 1);
-        for (std::size_t i = 0; i < mask.size(); ++i) mask[i] |= upto[i] & ~before[i];
+        characters = std::max(characters, chars);
+        if (!fits(next)) unite_plain(beyond, vocabulary_, chars);
       });
-  if (may_end(p)) {
-    for (const TokenId id : vocabulary_.end_ids()) set_bit(mask, id);
+  if (GrammarPlaces::may_end(p)) {
+    for (const TokenId id : vocabulary_.end_ids()) {
+      set_bit(words, id);
+      all.few.push_back(id);
+    }
   }
+  unite(words, vocabulary_.plain_mask(characters));
+  std::copy(words.begin(), words.end(), mask.begin());
+  for (std::size_t i = 0; i < beyond.size(); ++i) mask[i] &= ~beyond[i];
+  if (characters == 0 && count <= kFewTokens) return all;
+  all.few.clear();
+  all.words = std::move(words);
+  return all;
+}
+
+std::vector<TokenNeed> GrammarWalk::needs(Place p) {
+  std::map<std::uint32_t, TokenMask> by_need;
+  each(
+      p,
+      [&](Place next, std::span<const TokenId> ids) {
+        auto& few = by_need[places_.tokens_to_end(next)].few;
+        few.insert(few.end(), ids.begin(), ids.end());
+      },
+      [&](Place next, std::size_t chars) {
+        auto& words = by_need[places_.tokens_to_end(next)].words;
+        words.resize(vocabulary_.mask_words());
+        unite_plain(words, vocabulary_, chars);
+      });
+  if (GrammarPlaces::may_end(p)) {
+    auto& few = by_need[0].few;
+    few.insert(few.end(), vocabulary_.end_ids().begin(), vocabulary_.end_ids().end());
+  }
+  std::vector<TokenNeed> result;
+  for (auto& [tokens, mask] : by_need) {
+    if (mask.few.size() > kFewTokens) {
+      mask.words.resize(vocabulary_.mask_words());
+      for (const TokenId id : mask.few) set_bit(mask.words, id);
+      mask.few.clear();
+    }
+    mask.few.shrink_to_fit();
+    result.push_back({tokens, std::move(mask)});
+  }
+  return result;
 }
 
 }  // namespace nautile

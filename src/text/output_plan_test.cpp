@@ -209,6 +209,99 @@ TEST(OutputPlan, AnswersFitTheirSchema) {
   EXPECT_FALSE(output_plan(tool_format_named("hermes"), rules));
 }
 
+// Arguments that parsers of calls stumble over, of a tool that takes anything.
+std::vector<std::string> hard_arguments() {
+  const Ordered nested =
+      Ordered::parse(R"({"a": {"b": [{"c": {"d": [[], {}, [{}]]}}], "arguments": {"name": "f"}}})");
+  return {
+      "{}",
+      "{ }",
+      "{\n}",
+      R"({"": ""})",
+      R"({"name": "f", "arguments": {"name": "g"}, "parameters": null})",
+      R"({"a":"</tool_call>","b":"<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>"})",
+      R"({"a": "<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "<｜tool▁sep｜>": "\n```<｜tool▁call▁end｜>"})",
+      R"({"a": "```json\n{}\n```", "b": "}\n```", "c": "}}; {"})",
+      R"({"a": "</think><think>", "b": "<|python_tag|>", "c": "<|eot_id|><｜end▁of▁sentence｜>"})",
+      R"({"a": "\u00e9\ud83d\ude00\u0000\u2028", "b": "\b\f\n\r\t\/\\\"", "é": "😀  "})",
+      R"({"a": -0.0, "b": 1e-7, "c": 123456789012345678, "d": [true, false, null], "e": "}"})",
+      nested.dump(),
+      nested.dump(2),
+      R"({"a": "\\", "b": "\\\"", "c": "{\"a\": \"}\"}"})",
+  };
+}
+
+// The text as a model says it: markers are tokens where it has them, but not in arguments.
+std::vector<TokenId> said_by(const Model& model, const std::string& text,
+                             const std::vector<ToolCall>& calls) {
+  std::vector<TokenId> ids;
+  const auto say = [&](std::string_view part, EncodeMode mode) {
+    if (!model.tokenizer) {
+      for (const char c : part) ids.push_back(static_cast<unsigned char>(c));
+      return;
+    }
+    const auto more = model.tokenizer->encode(part, mode);
+    ids.insert(ids.end(), more.begin(), more.end());
+  };
+  std::string_view rest = text;
+  for (const ToolCall& call : calls) {
+    const std::size_t at = rest.find(call.arguments);
+    say(rest.substr(0, at), EncodeMode::parse_added);
+    say(call.arguments, EncodeMode::plain);
+    rest.remove_prefix(at + call.arguments.size());
+  }
+  say(rest, EncodeMode::parse_added);
+  return ids;
+}
+
+// Each is admitted, token by token, and comes back as it was written, however it is cut.
+TEST(OutputPlan, HardArgumentsComeBack) {
+  const std::vector<std::string> hard = hard_arguments();
+  std::mt19937 random(13);
+  for (const Model& model : models()) {
+    for (const std::string& name : tool_format_names()) {
+      const ToolFormat& format = tool_format_named(name);
+      const bool parallel = format.syntax != ToolFormat::Syntax::bare_json;
+      for (const Choice choice : {Choice::automatic, Choice::required, Choice::named}) {
+        OutputRules rules;
+        rules.tools = {{"f", R"({"type": "object"})"},
+                       {"g", R"({"type": "object", "additionalProperties": true})"},
+                       {"get_now-2", ""}};
+        rules.choice = choice;
+        rules.tool = "g";
+        rules.reasoning = choice == Choice::required ? ReasoningMode::inside : ReasoningMode::none;
+        const auto grammar = std::make_shared<const CompiledGrammar>(*output_plan(format, rules),
+                                                                     model.vocabulary());
+        for (std::size_t i = 0; i < hard.size(); ++i) {
+          std::vector<ToolCall> calls = {{"g", hard[i]}};
+          if (parallel) calls.push_back({"g", hard[(i + 1) % hard.size()]});
+          if (parallel && choice != Choice::named) calls.push_back({"get_now-2", "{}"});
+          const std::string thought = choice == Choice::required ? "So.</think>\n\n" : "";
+          const bool speaks = choice == Choice::automatic && !format.trigger.empty() && i % 2 == 1;
+          const std::string content = speaks ? "It is {so}." : "";
+          const std::string text = thought + content +
+                                   std::string(speaks ? format.after_content : "") +
+                                   format.written(calls);
+          SCOPED_TRACE(
+              fmt::format("{} {} {}: {}", model.label, name, static_cast<int>(choice), text));
+          GrammarState state(grammar);
+          for (const TokenId id : said_by(model, text, calls)) {
+            ASSERT_TRUE(state.accept(id)) << text_of(model.vocabulary(), id);
+          }
+          EXPECT_TRUE(state.may_end());
+          const Said whole = understood(format, rules, text);
+          EXPECT_EQ(whole.answer.calls, calls);
+          EXPECT_EQ(whole.answer.content, content);
+          for (const auto ended : whole.answer.ended) EXPECT_EQ(ended, ToolPiece::Ended::whole);
+          const std::string answer = text.substr(thought.size());
+          const auto next = [&] { return 1 + random() % 7; };
+          EXPECT_EQ(parse_answer(format, {"f", "g", "get_now-2"}, answer, next), whole.answer);
+        }
+      }
+    }
+  }
+}
+
 // What a model may say of its own accord, byte by byte.
 TEST(OutputPlan, AutomaticAdmitsWhatModelsSay) {
   OutputRules rules;

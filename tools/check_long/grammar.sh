@@ -3,7 +3,9 @@
 # of two generators against jsonschema, with ample and with tight budgets, and masks against xgrammar's on a
 # sample. Python packages (some 40 MB; no PyTorch) are fetched once.
 #
-#   NAUTILE_GRAMMAR_SCHEMAS  how many random schemas of each (1000)
+#   NAUTILE_GRAMMAR_SCHEMAS  how many random schemas of each (1000; 0: only the comparison)
+#   NAUTILE_GRAMMAR_START    the seed that they are drawn from (1)
+#   NAUTILE_GRAMMAR_WALKS    walks beside xgrammar, of each of its schemas (12)
 set -eu
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P)
 work=$root/build/check-long
@@ -26,4 +28,5 @@ if ! cmp -s "$requirements" "$venv/installed.txt"; then
 fi
 cmake --build build/release --target grammar_cases >/dev/null
 "$venv/bin/python" tools/oracle/grammar_oracle.py build/release/grammar_cases "$tokenizer" \
-  --schemas "${NAUTILE_GRAMMAR_SCHEMAS:-1000}" --xgrammar
+  --schemas "${NAUTILE_GRAMMAR_SCHEMAS:-1000}" --start "${NAUTILE_GRAMMAR_START:-1}" \
+  --xgrammar "${NAUTILE_GRAMMAR_WALKS:-12}"

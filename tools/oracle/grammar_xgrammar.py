@@ -37,17 +37,25 @@ class Rival:
             tokens, vocab_type=xgrammar.VocabType.RAW, vocab_size=len(tokens), stop_token_ids=end_ids
         )
         self.compiler = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
-        self.empty = {i for i, token in enumerate(tokens) if not token} - set(end_ids)
+        self.ends = numpy.isin(numpy.arange(len(tokens)), end_ids)
+        self.known = numpy.array([bool(token) for token in tokens]) | self.ends
+        self.closes = numpy.array([any(c in token for c in b'"]}') for token in tokens])
 
-    def matcher(self, schema):
-        compiled = self.compiler.compile_json_schema(json.dumps(schema), any_whitespace=False, separators=(",", ":"), strict_mode=True)
+    def compiled(self, schema):
+        return self.compiler.compile_json_schema(json.dumps(schema), any_whitespace=False, separators=(",", ":"), strict_mode=True)
+
+    def matcher(self, compiled):
         return xgrammar.GrammarMatcher(compiled)
 
-    def ids_of(self, bits):
-        array = numpy.unpackbits(numpy.frombuffer(bits, dtype=numpy.uint8), bitorder="little")[: len(self.tokens)]
-        return set(numpy.nonzero(array)[0].tolist()) - self.empty
+    def bits_of(self, words):
+        """A mask as booleans by token; tokens without a text are none's."""
+        bits = numpy.unpackbits(numpy.frombuffer(words, dtype=numpy.uint8), bitorder="little")
+        return bits[: len(self.tokens)].astype(bool) & self.known
+
+    def ids(self, bits):
+        return numpy.nonzero(bits)[0].tolist()
 
     def allowed(self, matcher):
         bitmask = numpy.full((1, (len(self.tokens) + 31) // 32), -1, dtype=numpy.int32)
         matcher.fill_next_token_bitmask(bitmask)
-        return self.ids_of(bitmask.tobytes())
+        return self.bits_of(bitmask.tobytes())
