@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
-#include <cmath>
-#include <random>
 
 #include "server/error_reply.h"
 #include "server/http_reply.h"
@@ -28,29 +27,14 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// A client's own id is kept if it can do no harm in logs and headers.
-bool is_request_id(std::string_view text) {
-  constexpr std::size_t kLongest = 128;
-  return !text.empty() && text.size() <= kLongest &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                  c == '-' || c == '_' || c == '.';
-         });
-}
-
 }  // namespace
-
-std::string make_request_id() {
-  thread_local std::mt19937_64 random{(std::uint64_t{std::random_device{}()} << 32) ^
-                                      std::random_device{}()};
-  return fmt::format("req-{:016x}{:08x}", random(), static_cast<std::uint32_t>(random()));
-}
 
 Connection::Connection(std::unique_ptr<Stream> stream, std::shared_ptr<Shared> shared)
     : shared_(std::move(shared)),
       stream_(std::move(stream)),
       since_(Clock::now().time_since_epoch().count()),
       parser_(shared_->limits),
+      outbox_(shared_->limits.unread_bytes),
       timer_(stream_->executor()) {
   const std::lock_guard lock(shared_->mutex);
   shared_->connections.insert(this);
@@ -88,7 +72,7 @@ void Connection::close_soon() {
 void Connection::finish_soon() {
   asio::post(stream_->executor(), [self = shared_from_this()] {
     if (self->phase_ == Phase::closed) return;
-    if (self->phase_ == Phase::answering || !self->writing()) {
+    if (self->phase_ == Phase::answering || !self->outbox_.emptying()) {
       self->close();
     } else {
       self->phase_ = Phase::waiting;  // not lingering: nobody waits for the other side any more
@@ -97,32 +81,26 @@ void Connection::finish_soon() {
   });
 }
 
-bool Connection::writing() {
-  const std::lock_guard lock(out_mutex_);
-  return flushing_;
-}
-
-bool Connection::push(std::string_view bytes, Bound bound) {
-  const std::lock_guard lock(out_mutex_);
-  if (shut_) return false;
-  if (bound == Bound::unread && unsent_ + bytes.size() > shared_->limits.unread_bytes) {
-    shut_ = overrun_ = true;
-    close_soon();
-    return false;
+bool Connection::push(std::string_view bytes, Outbox::Bound bound) {
+  switch (outbox_.push(bytes, bound)) {
+    case Outbox::Pushed::first:
+      // At once if this is the strand: what is answered without a wait is not to wait for others.
+      asio::dispatch(stream_->executor(), [self = shared_from_this()] { self->flush(); });
+      return true;
+    case Outbox::Pushed::behind:
+      return true;
+    case Outbox::Pushed::overrun:
+      close_soon();
+      return false;
+    case Outbox::Pushed::shut:
+      return false;
   }
-  queued_ += bytes;
-  unsent_ += bytes.size();
-  if (!flushing_) {
-    flushing_ = true;
-    asio::post(stream_->executor(), [self = shared_from_this()] { self->flush(); });
-  }
-  return true;
+  return false;
 }
 
 void Connection::answered(int status, After after) {
   // Once shut, the connection is being closed and sees itself to what is left.
-  const std::lock_guard lock(out_mutex_);
-  if (shut_) return;
+  if (outbox_.is_shut()) return;
   asio::post(stream_->executor(), [self = shared_from_this(), status, after] {
     if (self->phase_ != Phase::answering) return;
     self->finish(status);
@@ -189,6 +167,7 @@ bool Connection::feed() {
   input_.erase(0, used);
   if (first && parser_.begun()) {
     request_start_ = Clock::now();
+    decided_ = false;
     enter(Phase::head);
     set_deadline(shared_->limits.head_seconds);
   }
@@ -211,6 +190,7 @@ bool Connection::feed() {
 bool Connection::on_head() {
   const RequestHead& head = parser_.head();
   decision_ = shared_->gate.decide(head);
+  decided_ = true;
   if (decision_.refusal && head.has_body()) {
     refuse(*decision_.refusal);
     return false;
@@ -219,7 +199,7 @@ bool Connection::on_head() {
   enter(Phase::body);
   body_start_ = Clock::now();
   if (head.wants_continue && parser_.state() == RequestParser::State::body) {
-    push("HTTP/1.1 100 Continue\r\n\r\n", Bound::none);
+    push("HTTP/1.1 100 Continue\r\n\r\n", Outbox::Bound::none);
   }
   return true;
 }
@@ -233,32 +213,13 @@ void Connection::on_body_bytes() {
 }
 
 void Connection::dispatch() {
-  const RequestHead& head = parser_.head();
-  facts_ = RequestFacts{};
-  facts_.minor = head.minor;
-  facts_.keep_alive = head.keep_alive;
+  facts_ = facts_of(parser_.head(), decision_, request_start_);
   HttpRequest request = parser_.take();
-  const std::string_view id = request.header("x-request-id");
-  request.id = is_request_id(id) ? std::string(id) : make_request_id();
-  request.key = decision_.key;
-  facts_.id = request.id;
-  facts_.key = request.key;
-  facts_.method = request.method;
-  facts_.route = decision_.route;
-  facts_.headers = decision_.headers;
-  facts_.head_only = request.method == "HEAD";
-  facts_.logged_by_handler =
-      decision_.endpoint != nullptr && decision_.endpoint->log == Endpoint::Log::handler;
-  facts_.start = request_start_;
-  enter(Phase::answering);
+  request.id = facts_.id;
+  request.key = facts_.key;
   deadline_ = Clock::time_point::max();
   pulse_seconds_ = 0;
-  {
-    const std::lock_guard lock(shared_->mutex);
-    ++shared_->answering;
-  }
-  const auto reply = std::make_shared<Reply>(shared_from_this(), facts_);
-  reply_ = reply;
+  const auto reply = begin_answer();
   if (decision_.refusal) {
     send_error(*reply, *decision_.refusal);
   } else if (decision_.endpoint == nullptr) {
@@ -294,81 +255,46 @@ void Connection::call_handler(const HttpRequest& request, const std::shared_ptr<
 
 // Answers what cannot be read to its end, and ends the connection.
 void Connection::refuse(const Refusal& refusal) {
-  facts_ = RequestFacts{};
-  facts_.id = make_request_id();
-  facts_.method = "other";
-  if (parser_.state() != RequestParser::State::failed) {
-    const HttpRequest& request = parser_.head().request;
-    const std::string_view id = request.header("x-request-id");
-    if (is_request_id(id)) facts_.id = id;
-    facts_.key = decision_.key;
-    facts_.method = request.method;
-    facts_.headers = decision_.headers;
-    facts_.head_only = request.method == "HEAD";
-    facts_.route = decision_.route;
-  }
-  if (facts_.route.empty()) facts_.route = "other";
-  facts_.start = request_start_;
-  facts_.keep_alive = false;
+  facts_ = decided_ ? facts_of(parser_.head(), decision_, request_start_)
+                    : facts_of_unread(request_start_);
+  facts_.keep_alive = facts_.logged_by_handler = false;
+  input_.clear();
+  send_error(*begin_answer(), refusal);
+}
+
+// From here to finish() the request counts as being answered.
+std::shared_ptr<Reply> Connection::begin_answer() {
   enter(Phase::answering);
   {
     const std::lock_guard lock(shared_->mutex);
     ++shared_->answering;
   }
-  input_.clear();
   const auto reply = std::make_shared<Reply>(shared_from_this(), facts_);
   reply_ = reply;
-  send_error(*reply, refusal);
+  return reply;
 }
 
-// The answer has ended, or will never: counts it and writes its line.
+// The answer has ended, or will never.
 void Connection::finish(int status) {
-  static constexpr std::string_view kMethods[] = {"GET",     "HEAD", "POST",
-                                                  "OPTIONS", "PUT",  "DELETE"};
   reply_.reset();
-  const double seconds = seconds_since(facts_.start);
-  const bool known =
-      std::find(std::begin(kMethods), std::end(kMethods), facts_.method) != std::end(kMethods);
-  shared_->metrics.count("nautile_http_requests_total", "Requests answered, by status.",
-                         {{"method", known ? facts_.method : "other"},
-                          {"route", facts_.route},
-                          {"status", std::to_string(status)}});
-  shared_->metrics.observe("nautile_http_request_seconds",
-                           "From a request's first byte to its answer's last.",
-                           {{"route", facts_.route}}, seconds);
-  if (!facts_.logged_by_handler) {
-    shared_->log.write("request", {{"id", facts_.id},
-                                   {"key", facts_.key},
-                                   {"method", facts_.method},
-                                   {"route", facts_.route},
-                                   {"status", status},
-                                   {"ms", std::round(seconds * 1e4) / 10}});
-  }
+  note_request(facts_, status, shared_->metrics, shared_->log);
   const std::lock_guard lock(shared_->mutex);
   if (--shared_->answering == 0) shared_->idle.notify_all();
 }
 
 void Connection::flush() {
-  {
-    const std::lock_guard lock(out_mutex_);
-    if (phase_ == Phase::closed) return;
-    if (sent_ == sending_.size()) {
-      sending_.clear();
-      sent_ = 0;
-      std::swap(sending_, queued_);
-      flushing_ = !sending_.empty();
-    }
-  }
-  if (sending_.empty()) {
+  if (phase_ == Phase::closed) return;
+  const std::string_view bytes = outbox_.next();
+  if (bytes.empty()) {
     write_deadline_ = Clock::time_point::max();
     on_flushed();
     return;
   }
   write_deadline_ = Clock::now() + duration_of(shared_->limits.stall_seconds);
   arm();
-  stream_->write(sending_.data() + sent_, sending_.size() - sent_,
-                 [self = shared_from_this()](const error_code& error, std::size_t bytes) {
-                   self->on_written(error, bytes);
+  stream_->write(bytes.data(), bytes.size(),
+                 [self = shared_from_this()](const error_code& error, std::size_t written) {
+                   self->on_written(error, written);
                  });
 }
 
@@ -378,11 +304,7 @@ void Connection::on_written(const error_code& error, std::size_t bytes) {
     client_left(error);
     return;
   }
-  sent_ += bytes;
-  {
-    const std::lock_guard lock(out_mutex_);
-    unsent_ -= bytes;
-  }
+  outbox_.written(bytes);
   flush();
 }
 
@@ -401,7 +323,7 @@ void Connection::on_flushed() {
 void Connection::client_left(const error_code& error) {
   const bool answering = phase_ == Phase::answering && !reply_.expired();
   // One that only ends its own side may still wait for what was answered before.
-  if (error == asio::error::eof && writing() && !answering && phase_ != Phase::lingering) {
+  if (error == asio::error::eof && outbox_.emptying() && !answering && phase_ != Phase::lingering) {
     if (phase_ == Phase::answering) return;  // `answered` is on its way; its write will find out
     close_after_ = true;
     return;
@@ -416,21 +338,16 @@ void Connection::linger() {
   deadline_ = Clock::time_point::max();
   input_.clear();
   close_after_ = true;
-  if (!writing()) on_flushed();
+  if (!outbox_.emptying()) on_flushed();
   read_more();
 }
 
 void Connection::close() {
   if (phase_ == Phase::closed) return;
   const bool answering = phase_ == Phase::answering;
-  bool overrun = false;
-  {
-    const std::lock_guard lock(out_mutex_);
-    shut_ = true;
-    overrun = overrun_;
-    enter(Phase::closed);
-  }
-  if (overrun) {
+  outbox_.shut();
+  enter(Phase::closed);
+  if (outbox_.overrun()) {
     shared_->metrics.count("nautile_http_slow_readers_total",
                            "Streams ended because their client did not read.", {});
   }

@@ -20,13 +20,14 @@
 #include "server/json_log.h"
 #include "server/limits.h"
 #include "server/metrics.h"
+#include "server/outbox.h"
+#include "server/request_facts.h"
 #include "server/request_parser.h"
 
 namespace nautile::server {
 
 class Connection;
 class Reply;
-using Clock = std::chrono::steady_clock;
 
 // What a server and its connections share; the last of them ends it.
 struct Shared {
@@ -57,16 +58,6 @@ enum class Phase : std::uint8_t {
   closed,
 };
 
-// Facts of one request that its answer and its line in the log need.
-struct RequestFacts {
-  std::string id, key, method, route;
-  Headers headers;  // of whatever is answered
-  int minor = 1;
-  bool head_only = false, keep_alive = true;
-  bool logged_by_handler = false;
-  Clock::time_point start;
-};
-
 // Made by make_shared; keeps itself alive while something is pending.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
@@ -80,9 +71,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close_soon();
   // Closes when all is written that was answered; cuts off what has not been answered to its end.
   void finish_soon();
-  enum class Bound : std::uint8_t { none, unread };  // unread: within Limits::unread_bytes
   // False if the client is gone or the bound is exceeded, which ends the connection.
-  bool push(std::string_view bytes, Bound bound);
+  bool push(std::string_view bytes, Outbox::Bound bound);
   enum class After : std::uint8_t { keep, close, abort };
   void answered(int status, After after);
   void pulse_every(double seconds);
@@ -101,8 +91,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void dispatch();
   void call_handler(const HttpRequest& request, const std::shared_ptr<Reply>& reply);
   void refuse(const Refusal& refusal);
+  std::shared_ptr<Reply> begin_answer();
   void finish(int status);
-  bool writing();
   void flush();
   void on_written(const boost::system::error_code& error, std::size_t bytes);
   void on_flushed();
@@ -126,6 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;
   bool reading_ = false;
   RequestParser parser_;
+  bool decided_ = false;  // the gate has seen its head
   Gate::Decision decision_;
   Clock::time_point request_start_, body_start_;
 
@@ -135,23 +126,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   double pulse_seconds_ = 0;
   bool close_after_ = false;  // when all is written
 
-  // Out.
-  std::mutex out_mutex_;  // of the next five
-  std::string queued_;
-  std::size_t unsent_ = 0;  // bytes queued and being sent
-  bool flushing_ = false;   // a flush is posted or a write under way
-  bool shut_ = false;       // nothing more is taken
-  bool overrun_ = false;
-  std::string sending_;
-  std::size_t sent_ = 0;  // of `sending_`
+  Outbox outbox_;
 
   boost::asio::steady_timer timer_;
   Clock::time_point deadline_ = Clock::time_point::max();        // of the phase
   Clock::time_point write_deadline_ = Clock::time_point::max();  // for the client to take a byte
   Clock::time_point armed_ = Clock::time_point::max();           // when the timer goes off
 };
-
-// A random name for a request that brought none: "req-" and 24 hex digits.
-std::string make_request_id();
 
 }  // namespace nautile::server

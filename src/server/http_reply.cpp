@@ -91,7 +91,7 @@ void Reply::send_locked(int status, std::string_view content_type, std::string_v
   state_ = State::ended;
   status_ = status;
   on_gone_ = nullptr;
-  connection_->push(text, Connection::Bound::none);
+  connection_->push(text, Outbox::Bound::none);
   connection_->answered(status, after());
 }
 
@@ -111,7 +111,7 @@ void Reply::begin(int status, std::string_view content_type, Headers headers) {
   state_ = State::streaming;
   status_ = status;
   last_write_ = Clock::now();
-  connection_->push(text, Connection::Bound::unread);
+  connection_->push(text, Outbox::Bound::unread);
   if (pulse_seconds_ > 0) connection_->pulse_every(pulse_seconds_);
 }
 
@@ -120,7 +120,7 @@ bool Reply::write_locked(std::string_view bytes) {
   if (bytes.empty() || head_only_) return true;
   return connection_->push(
       minor_ == 1 ? fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes) : std::string(bytes),
-      Connection::Bound::unread);
+      Outbox::Bound::unread);
 }
 
 bool Reply::write(std::string_view bytes) {
@@ -133,7 +133,7 @@ void Reply::end() {
   if (state_ != State::streaming) return;
   state_ = State::ended;
   on_gone_ = nullptr;
-  if (minor_ == 1 && !head_only_) connection_->push("0\r\n\r\n", Connection::Bound::none);
+  if (minor_ == 1 && !head_only_) connection_->push("0\r\n\r\n", Outbox::Bound::none);
   connection_->answered(status_, after());
 }
 

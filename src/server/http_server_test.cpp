@@ -300,6 +300,25 @@ TEST(HttpServer, SlowHeadsDoNotHurtOthers) {
   EXPECT_TRUE(comes([&] { return served.http.counts().connections == 0; }));
 }
 
+// What is refused before its head is whole is not put down to the request before it.
+TEST(HttpServer, AnUnreadRequestIsNobodys) {
+  ServerOptions options;
+  options.limits.head_seconds = 0.2;
+  GateOptions gate;
+  gate.origins = {"https://chat.example"};
+  Served served(echo_endpoints(), options, gate);
+  Client client = served.client();
+  const Response first = client.get("/echo", "Origin: https://chat.example\r\nx-request-id: a\r\n");
+  EXPECT_EQ(first.headers.at("access-control-allow-origin"), "https://chat.example");
+  client.send("GET /echo HTTP/1.1\r\n");
+  const Response late = client.response();
+  EXPECT_EQ(late.status, 408);
+  EXPECT_FALSE(late.headers.contains("access-control-allow-origin"));
+  EXPECT_NE(late.headers.at("x-request-id"), "a");
+  EXPECT_NE(served.metrics.text().find(R"({method="other",route="other",status="408"} 1)"),
+            std::string::npos);
+}
+
 TEST(HttpServer, SlowReadersAreCancelled) {
   Holder holder;
   ServerOptions options;
