@@ -95,6 +95,7 @@ class RefusingEngine : public engine::Engine {
   }
   void cancel(engine::RequestId id) override { inner_.cancel(id); }
   void drain() override { inner_.drain(); }
+  engine::Admission foresee(std::int64_t ahead) const override { return inner_.foresee(ahead); }
   engine::EngineCounts counts() const override { return inner_.counts(); }
   std::int64_t context() const override { return inner_.context(); }
 

@@ -77,6 +77,7 @@ struct ServedModels::Entry {
   std::shared_ptr<const server::ServedModel> served;  // holds `loaded`, too
   std::vector<std::function<void(Got)>> waiting;
   Clock::time_point used;
+  std::uint64_t turned_away = 0;  // requests, by knock()
 
   // Nobody but the entry itself holds it.
   bool unused() const { return served && served.use_count() == 1; }
@@ -170,6 +171,22 @@ ServedModels::Entry* ServedModels::only_model() const {
     only = entry.get();
   }
   return only;
+}
+
+// Which of several models is asked for is in the body: all of them must be sure.
+engine::Admission ServedModels::knock(std::int64_t ahead) {
+  using Kind = engine::Admission::Kind;
+  const std::lock_guard lock(mutex_);
+  engine::Admission soonest{.kind = Kind::draining};
+  for (const auto& entry : entries_) {
+    if (!entry->loaded) return {};
+    const engine::Admission said = entry->loaded->watched.foresee(ahead);
+    if (said.kind == Kind::accepted) return said;
+    const bool sooner = soonest.kind != Kind::queue_full || said.retry_after < soonest.retry_after;
+    if (said.kind == Kind::queue_full && sooner) soonest = said;
+  }
+  for (const auto& entry : entries_) ++entry->turned_away;
+  return soonest;
 }
 
 void ServedModels::work() {
@@ -370,7 +387,9 @@ void ServedModels::append_metrics(std::string& text) const {
     const std::lock_guard lock(mutex_);
     for (const auto& entry : entries_) {
       states.push_back({{{"model", entry->name}}, entry->loaded ? 1.0 : 0.0});
-      if (entry->loaded) counts.push_back({entry->name, entry->loaded->watched.counts()});
+      if (!entry->loaded) continue;
+      counts.push_back({entry->name, entry->loaded->watched.counts()});
+      counts.back().counts.refused += entry->turned_away;
     }
   }
   server::append_metric(text, "nautile_model_loaded", server::MetricType::gauge,

@@ -51,6 +51,7 @@ class ServedModels : public server::Models {
 
   std::vector<server::ModelEntry> list() const override;
   void get(std::string_view name, std::function<void(Got)> then) override;
+  engine::Admission knock(std::int64_t ahead) override;
 
   // Throws what loading that model failed with, if it has.
   void rethrow_failure(std::string_view name) const;

@@ -46,6 +46,20 @@ struct BatchEngine::Impl {
         most_choices(std::min(options.most_running, options.row_budget) + options.queue),
         shown(batcher.counts()) {}
 
+  // Whether so many choices fit beside `others`, which are in flight or will be. Under the mutex.
+  Admission admission(std::int64_t others, std::int64_t choices) const {
+    Admission admission{.room = room};
+    if (draining) {
+      admission.kind = Admission::Kind::draining;
+    } else if (others + choices > most_choices && others > 0) {
+      admission.kind = Admission::Kind::queue_full;
+      // When as many have ended as would have to, at the pace of the last ten seconds.
+      const auto excess = static_cast<double>(others + choices - most_choices);
+      admission.retry_after = std::clamp(excess / std::max(ends_per_second, 0.1), 1.0, 60.0);
+    }
+    return admission;
+  }
+
   // Takes in what came since.
   void receive() {
     std::vector<Incoming> requests;
@@ -132,18 +146,13 @@ Admission BatchEngine::submit(Request request, EventSink sink) {
   const std::int64_t choices =
       request.task == Task::embed ? 1 : std::max<std::int64_t>(request.choices, 1);
   const bool speaks = request.task == Task::generate && !request.generate_nothing;
-  Admission admission{.room = impl.room};
+  Admission admission;
   {
     const std::lock_guard lock(impl.mutex);
-    if (impl.draining) {
-      admission.kind = Admission::Kind::draining;
-    } else if (static_cast<std::int64_t>(request.prompt.size()) + (speaks ? 1 : 0) > impl.room) {
+    admission = impl.admission(impl.in_flight, choices);
+    if (admission.kind != Admission::Kind::draining &&
+        static_cast<std::int64_t>(request.prompt.size()) + (speaks ? 1 : 0) > impl.room) {
       admission.kind = Admission::Kind::too_long;
-    } else if (impl.in_flight + choices > impl.most_choices && impl.in_flight > 0) {
-      admission.kind = Admission::Kind::queue_full;
-      // When as many have ended as would have to, at the pace of the last ten seconds.
-      const double excess = static_cast<double>(impl.in_flight + choices - impl.most_choices);
-      admission.retry_after = std::clamp(excess / std::max(impl.ends_per_second, 0.1), 1.0, 60.0);
     }
     if (admission.kind != Admission::Kind::accepted) {
       ++impl.refused;
@@ -156,6 +165,11 @@ Admission BatchEngine::submit(Request request, EventSink sink) {
   }
   impl.work.notify_all();
   return admission;
+}
+
+Admission BatchEngine::foresee(std::int64_t ahead) const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->admission(impl_->in_flight + ahead, 1);
 }
 
 void BatchEngine::cancel(RequestId id) {

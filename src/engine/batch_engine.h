@@ -63,6 +63,7 @@ class BatchEngine : public Engine {
   bool step();
 
   Admission submit(Request request, EventSink sink) override;
+  Admission foresee(std::int64_t ahead) const override;
   void cancel(RequestId id) override;
   void drain() override;
   EngineCounts counts() const override;

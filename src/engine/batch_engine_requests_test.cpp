@@ -166,11 +166,15 @@ TEST_F(BatchEngineRequests, RefusesWhenTheQueueIsFullAndWhenItDrains) {
     return replies.back()->admission = engine->submit(r, replies.back()->sink());
   };
   for (int i = 0; i < 4; ++i) EXPECT_EQ(submit(1).kind, Admission::Kind::accepted);
+  EXPECT_EQ(engine->foresee(0).kind, Admission::Kind::accepted);
+  EXPECT_EQ(engine->foresee(1).kind, Admission::Kind::queue_full);
   const Admission full = submit(2);
   EXPECT_EQ(full.kind, Admission::Kind::queue_full);
   EXPECT_GE(full.retry_after, 1);
   EXPECT_EQ(submit(1).kind, Admission::Kind::accepted);
   EXPECT_EQ(submit(1).kind, Admission::Kind::queue_full);
+  EXPECT_EQ(engine->foresee(0).kind, Admission::Kind::queue_full);
+  EXPECT_GE(engine->foresee(0).retry_after, 1);
   EXPECT_EQ(engine->counts().waiting, 5);
   EXPECT_EQ(engine->counts().refused, 2u);
   engine->step();
@@ -180,6 +184,7 @@ TEST_F(BatchEngineRequests, RefusesWhenTheQueueIsFullAndWhenItDrains) {
   EXPECT_EQ(submit(1).kind, Admission::Kind::accepted);
   engine->drain();
   EXPECT_EQ(submit(1).kind, Admission::Kind::draining);
+  EXPECT_EQ(engine->foresee(0).kind, Admission::Kind::draining);
   run_all(*engine);
   EXPECT_EQ(engine->counts().finished, 6u);
   // More choices than there is room for are taken when nobody else is there.

@@ -45,6 +45,9 @@ class Engine {
   // Never waits. `sink` is called from the engine's own thread, must not block and must not throw;
   // after `finished` of all choices or `failed` it is dropped.
   virtual Admission submit(Request request, EventSink sink) = 0;
+  // What submit() would say of a short request of one choice if `ahead` more choices came before
+  // it: enough to turn a client away before its request is read. Never waits.
+  virtual Admission foresee(std::int64_t ahead) const = 0;
   // The request's choices that run end with Finish::cancelled before the next step, and their pages
   // are free; nothing happens if it has ended.
   virtual void cancel(RequestId id) = 0;

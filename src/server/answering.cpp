@@ -99,6 +99,8 @@ void Answering::submit_all(Prepared prepared) {
   for (const engine::Request& request : prepared.requests) {
     head.prompt_tokens += static_cast<std::int64_t>(request.prompt.size());
   }
+  // Given up before the engine counts it, so that it is never counted twice.
+  ticket_->coming.reset();
   parameters_ = prepared.requests.empty() ? "{}" : effective_parameters(prepared.requests.front());
   for (std::size_t i = 0; i < prepared.requests.size(); ++i) {
     const auto size = static_cast<std::int64_t>(prepared.requests[i].prompt.size());

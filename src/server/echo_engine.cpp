@@ -122,6 +122,20 @@ engine::Admission EchoEngine::submit(engine::Request request, engine::EventSink 
   return admission;
 }
 
+engine::Admission EchoEngine::foresee(std::int64_t ahead) const {
+  engine::Admission admission;
+  admission.room = options_.context;
+  const std::lock_guard lock(mutex_);
+  if (draining_ || stopping_) {
+    admission.kind = engine::Admission::Kind::draining;
+  } else if (waiting_.size() + running_.size() + static_cast<std::size_t>(ahead) >=
+             options_.waiting + options_.running) {
+    admission.kind = engine::Admission::Kind::queue_full;
+    admission.retry_after = 1;
+  }
+  return admission;
+}
+
 void EchoEngine::cancel(engine::RequestId id) {
   if (options_.thread == EchoOptions::Thread::callers) return;  // it has ended
   const std::lock_guard lock(mutex_);

@@ -44,6 +44,7 @@ class EchoEngine : public engine::Engine {
   ~EchoEngine() override;
 
   engine::Admission submit(engine::Request request, engine::EventSink sink) override;
+  engine::Admission foresee(std::int64_t ahead) const override;
   void cancel(engine::RequestId id) override;
   void drain() override;
   engine::EngineCounts counts() const override;

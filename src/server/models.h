@@ -54,6 +54,10 @@ class Models {
     enum class Why : std::uint8_t { none, missing, ambiguous, failed } why = Why::none;
   };
   virtual void get(std::string_view name, std::function<void(Got)> then) = 0;
+  // What is known of a request before its body is read, `ahead` others being on their way to an
+  // engine: `accepted` as long as one of the models might take it, as Engine::foresee says. One
+  // that is turned away by this is counted as refused.
+  virtual engine::Admission knock(std::int64_t ahead) = 0;
 };
 
 }  // namespace nautile::server

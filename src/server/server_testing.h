@@ -83,6 +83,14 @@ class FixedModels : public Models {
     }
     then({nullptr, "there is no model of that name", Got::Why::missing});
   }
+  engine::Admission knock(std::int64_t ahead) override {
+    engine::Admission said;
+    for (const auto& model : models_) {
+      said = model->engine->foresee(ahead);
+      if (said.kind == engine::Admission::Kind::accepted) break;
+    }
+    return said;
+  }
 
  private:
   std::vector<std::shared_ptr<const ServedModel>> models_;

@@ -47,6 +47,7 @@ Service::Service(Models& models, ApiOptions options, Meter& meter)
 
 void Service::refuse(Ticket& ticket, const ApiError& error, const ErrorBody& errors) {
   const ApiError told = in_dialect(error, options_.dialect);
+  ticket.coming.reset();
   ticket.record.status = told.status;
   ticket.record.error = told.what();
   ended(ticket);
@@ -75,15 +76,31 @@ Json Service::read_body(const Ticket& ticket) const {
   }
 }
 
-void Service::post(const HttpRequest& request, std::shared_ptr<HttpReply> reply,
-                   const std::string& route, const ErrorBody& errors,
-                   std::function<void(const std::shared_ptr<Ticket>&)> work) {
+std::shared_ptr<Ticket> Service::ticket_of(const HttpRequest& request,
+                                           std::shared_ptr<HttpReply> reply,
+                                           const std::string& route) {
   auto ticket = std::make_shared<Ticket>();
   ticket->reply = std::move(reply);
-  ticket->body = request.body;
   ticket->record.route = route;
   ticket->record.id = request.id;
   ticket->record.key = request.key;
+  return ticket;
+}
+
+// A crowd that no engine has room for hears it at once, before anything of its requests is read. So
+// many as fit are let in, and none of them waits for the workers to be told that it came too late.
+bool Service::turned_away(Ticket& ticket, const ErrorBody& errors) {
+  ticket.coming.emplace(coming_);
+  const engine::Admission said = models_.knock(ticket.coming->ahead());
+  if (said.kind == engine::Admission::Kind::accepted) return false;
+  refuse(ticket,
+         said.kind == engine::Admission::Kind::draining ? draining() : overloaded(said.retry_after),
+         errors);
+  return true;
+}
+
+void Service::post(const std::shared_ptr<Ticket>& ticket, const ErrorBody& errors,
+                   std::function<void(const std::shared_ptr<Ticket>&)> work) {
   const auto job = [self = shared_from_this(), ticket, errors, work = std::move(work)] {
     try {
       work(ticket);
@@ -100,12 +117,14 @@ Handler Service::answers(std::string route, Read read, ErrorBody errors) {
        errors = std::move(errors)](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
         const auto self = weak.lock();
         if (!self) return;
-        self->post(request, std::move(reply), route, errors,
-                   [self, read, errors](const std::shared_ptr<Ticket>& ticket) {
-                     Asked asked = read(self->read_body(*ticket));
-                     ticket->body = {};
-                     std::make_shared<Answering>(self, ticket, std::move(asked), errors)->start();
-                   });
+        const auto taken = self->ticket_of(request, std::move(reply), route);
+        if (self->turned_away(*taken, errors)) return;
+        taken->body = request.body;
+        self->post(taken, errors, [self, read, errors](const std::shared_ptr<Ticket>& ticket) {
+          Asked asked = read(self->read_body(*ticket));
+          ticket->body = {};
+          std::make_shared<Answering>(self, ticket, std::move(asked), errors)->start();
+        });
       };
 }
 
@@ -115,27 +134,28 @@ Handler Service::tells(std::string route, Tell tell, ErrorBody errors) {
        errors = std::move(errors)](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
         const auto self = weak.lock();
         if (!self) return;
-        self->post(request, std::move(reply), route, errors,
-                   [self, tell, errors](const std::shared_ptr<Ticket>& ticket) {
-                     auto body = std::make_shared<const Json>(self->read_body(*ticket));
-                     const Json* named = member(*body, "model");
-                     if (named != nullptr) Shape::text(0, 512).check(*named, "model");
-                     const std::string name = named != nullptr ? named->get<std::string>() : "";
-                     self->models_.get(name, [=](Models::Got got) {
-                       self->workers_.post_always([=, got = std::move(got)] {
-                         try {
-                           if (!got.model) throw model_error(name, got);
-                           ticket->record.model = got.model->name;
-                           const Json told = tell(*body, *got.model);
-                           ticket->record.status = 200;
-                           ticket->reply->send(200, "application/json", dumped(told));
-                           self->ended(*ticket);
-                         } catch (const std::exception& thrown) {
-                           self->refuse(*ticket, api_error_of(thrown), errors);
-                         }
-                       });
-                     });
-                   });
+        const auto taken = self->ticket_of(request, std::move(reply), route);
+        taken->body = request.body;
+        self->post(taken, errors, [self, tell, errors](const std::shared_ptr<Ticket>& ticket) {
+          auto body = std::make_shared<const Json>(self->read_body(*ticket));
+          const Json* named = member(*body, "model");
+          if (named != nullptr) Shape::text(0, 512).check(*named, "model");
+          const std::string name = named != nullptr ? named->get<std::string>() : "";
+          self->models_.get(name, [=](Models::Got got) {
+            self->workers_.post_always([=, got = std::move(got)] {
+              try {
+                if (!got.model) throw model_error(name, got);
+                ticket->record.model = got.model->name;
+                const Json told = tell(*body, *got.model);
+                ticket->record.status = 200;
+                ticket->reply->send(200, "application/json", dumped(told));
+                self->ended(*ticket);
+              } catch (const std::exception& thrown) {
+                self->refuse(*ticket, api_error_of(thrown), errors);
+              }
+            });
+          });
+        });
       };
 }
 
@@ -145,19 +165,15 @@ Handler Service::shows(std::string route, Show show, ErrorBody errors) {
        errors = std::move(errors)](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
         const auto self = weak.lock();
         if (!self) return;
-        Ticket ticket;
-        ticket.reply = std::move(reply);
-        ticket.record.route = route;
-        ticket.record.id = request.id;
-        ticket.record.key = request.key;
+        const auto ticket = self->ticket_of(request, std::move(reply), route);
         const std::size_t star = route.find('*');
         try {
           const Json shown = show(star == std::string::npos ? "" : request.path.substr(star));
-          ticket.record.status = 200;
-          ticket.reply->send(200, "application/json", dumped(shown));
-          self->ended(ticket);
+          ticket->record.status = 200;
+          ticket->reply->send(200, "application/json", dumped(shown));
+          self->ended(*ticket);
         } catch (const std::exception& thrown) {
-          self->refuse(ticket, api_error_of(thrown), errors);
+          self->refuse(*ticket, api_error_of(thrown), errors);
         }
       };
 }

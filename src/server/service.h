@@ -1,11 +1,15 @@
 // service.h — Service: what all handlers share, and how a request comes to its answer.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/call.h"
@@ -21,11 +25,30 @@ struct Asked {
   std::unique_ptr<Manner> manner;
 };
 
+// A request that was let in and has not reached its engine; counted while it lives.
+class Coming {
+ public:
+  using Count = std::atomic<std::int64_t>;
+
+  explicit Coming(std::shared_ptr<Count> count)
+      : count_(std::move(count)), ahead_(count_->fetch_add(1)) {}
+  ~Coming() { --*count_; }
+  Coming(const Coming&) = delete;
+  Coming& operator=(const Coming&) = delete;
+
+  std::int64_t ahead() const { return ahead_; }  // that came before and were still on their way
+
+ private:
+  const std::shared_ptr<Count> count_;
+  const std::int64_t ahead_;
+};
+
 // A request on its way: says once what became of it.
 struct Ticket {
   using Clock = std::chrono::steady_clock;
 
   std::shared_ptr<HttpReply> reply;
+  std::optional<Coming> coming;  // of what needs an engine, until it is submitted or refused
   std::string body;
   Clock::time_point came = Clock::now();
   RequestRecord record;
@@ -71,13 +94,17 @@ class Service : public std::enable_shared_from_this<Service> {
 
  private:
   Json read_body(const Ticket& ticket) const;
-  void post(const HttpRequest& request, std::shared_ptr<HttpReply> reply, const std::string& route,
-            const ErrorBody& errors, std::function<void(const std::shared_ptr<Ticket>&)> work);
+  std::shared_ptr<Ticket> ticket_of(const HttpRequest& request, std::shared_ptr<HttpReply> reply,
+                                    const std::string& route);
+  void post(const std::shared_ptr<Ticket>& ticket, const ErrorBody& errors,
+            std::function<void(const std::shared_ptr<Ticket>&)> work);
+  bool turned_away(Ticket& ticket, const ErrorBody& errors);
 
   Models& models_;
   ApiOptions options_;
   Meter& meter_;
   GrammarCache grammars_;
+  const std::shared_ptr<Coming::Count> coming_ = std::make_shared<Coming::Count>(0);
   std::mutex mutex_;
   std::vector<std::weak_ptr<Answering>> begun_;
   Workers workers_;

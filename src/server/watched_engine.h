@@ -22,6 +22,7 @@ class WatchedEngine : public engine::Engine {
                 std::vector<TokenId> end_ids);
 
   engine::Admission submit(engine::Request request, engine::EventSink sink) override;
+  engine::Admission foresee(std::int64_t ahead) const override { return inner_.foresee(ahead); }
   void cancel(engine::RequestId id) override { inner_.cancel(id); }
   void drain() override { inner_.drain(); }
   engine::EngineCounts counts() const override { return inner_.counts(); }
