@@ -82,7 +82,8 @@ Batcher::Batcher(const Model& model, Backend& backend, const Tokenizer& tokenize
 
 Batcher::~Batcher() = default;
 
-void Batcher::add(RequestId id, Request request, const EventSink& sink, Clock::time_point submitted) {
+void Batcher::add(RequestId id, Request request, const EventSink& sink,
+                  Clock::time_point submitted) {
   ++counts_.requests;
   const std::int64_t choices = request.task == Task::embed ? 1 : request.choices;
   try {
