@@ -77,7 +77,7 @@ def hostile():
     yield "10,000 in an enum", {"enum": [f"value {i * 7919}" for i in range(10_000)]}
     yield "10,000 numbers in an enum", {"enum": [i * 104_729 for i in range(10_000)]}
     yield "1,000 objects in an enum", {"enum": [{"a": [i, {"b": str(i)}]} for i in range(1_000)]}
-    yield "an enum filtered by a pattern", {"enum": ["a" * i for i in range(2_000)], "type": "string", "pattern": "^(aa|aaa)+$"}
+    yield "an enum filtered by a pattern", {"enum": ["a" * i for i in range(1_000)], "type": "string", "pattern": "^(aa|aaa)+$"}
     yield "2,000 members that may be left out", {"type": "object", "properties": {f"p{i}": {"type": "integer"} for i in range(2_000)}}
     yield "2,000 names that must not be others", {"type": "object", "properties": {
         f"p{i * 7919}": text for i in range(2_000)}, "additionalProperties": {"type": "boolean"}}
