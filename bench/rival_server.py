@@ -4,8 +4,8 @@
 
 Both servers are started once per model with room for 16 answers and their prefix caches on; the one that is not being
 measured is stopped (SIGSTOP). In every round each is asked by `nautile bench serve` for the same words: those that all
-share, seen before in a warm-up, and those of each request's own, new in every round. Prints medians over the rounds,
-and the median of the ratios round by round. With --least-ratio: exit code 1 if at the most clients the ratio of
+share, seen before in a warm-up, and those of each request's own, new in every round; as many as make --shared and --own
+tokens of the model's vocabulary. Prints medians over the rounds, and the median of the ratios round by round. With --least-ratio: exit code 1 if at the most clients the ratio of
 tokens per second is below it, or that of the first token's p95 above 1.
 """
 
@@ -81,10 +81,10 @@ def servers(model: str, o: argparse.Namespace, room: int) -> list[Server]:
     return found
 
 
-def ask(server: Server, clients: int, seed: int, o: argparse.Namespace) -> dict:
+def ask(server: Server, clients: int, seed: int, words: tuple[int, int], tokens: int, o: argparse.Namespace) -> dict:
     command = [o.nautile, "bench", "serve", "--url", server.url, "--json", "--ignore-eos", "--seed", str(seed)]
     command += ["--clients", str(clients), "--requests", str(max(o.requests, clients) if clients > 1 else o.alone)]
-    command += ["--shared", str(o.shared), "--own", str(o.own), "--max-tokens", str(o.max_tokens)]
+    command += ["--shared", str(words[0]), "--own", str(words[1]), "--max-tokens", str(tokens)]
     command += ["--endpoint", "completions", "--temperature", str(o.temperature)]
     server.go_on()
     try:
@@ -94,8 +94,8 @@ def ask(server: Server, clients: int, seed: int, o: argparse.Namespace) -> dict:
     if result.returncode != 0:
         sys.exit(f"{server.name}: {result.stderr}{result.stdout}")
     run = json.loads(result.stdout)["runs"][0]
-    if run["failures"] or run["tokens"] != run["answers"] * o.max_tokens:
-        sys.exit(f"{server.name}: not every answer has {o.max_tokens} tokens: {json.dumps(run)}")
+    if run["failures"] or run["tokens"] != run["answers"] * tokens:
+        sys.exit(f"{server.name}: not every answer has {tokens} tokens: {json.dumps(run)}")
     return run
 
 
@@ -110,16 +110,20 @@ MEASURES = {
 
 def compare(model: str, o: argparse.Namespace) -> list[str]:
     """Prints a model's lines -> what is below the bar."""
-    room = 2 * (o.shared + o.own + o.max_tokens)
+    room = 8 * (o.shared + o.own) + o.max_tokens  # a vocabulary of bytes needs some six tokens a word
     pair = servers(model, o, room)
     failed = []
     try:
+        # Each has seen the shared words before it is measured.
+        tries = [ask(server, 1, 1, (o.shared, o.own), 1, o) for server in pair]
+        share = (o.shared + o.own) / max(tries[0]["prompt_tokens"], 1)
+        words = (max(1, round(o.shared * share)), max(1, round(o.own * share)))
         for clients in o.clients:
             runs = {server.name: [] for server in pair}
             for round_ in range(o.rounds):
                 order = pair if round_ % 2 == 0 else pair[::-1]
                 for server in order:
-                    runs[server.name].append(ask(server, clients, 1000 * clients + round_ + 1, o))
+                    runs[server.name].append(ask(server, clients, 1000 * clients + round_ + 1, words, o.max_tokens, o))
             ours, theirs = runs["nautile"], runs["llama-server"]
             for name, measure in MEASURES.items():
                 mine, other = [measure(r) for r in ours], [measure(r) for r in theirs]

@@ -2,6 +2,8 @@
 // who is let in and of many threads at once.
 #pragma once
 
+#include <memory>
+
 #include "server/completion_manner.h"
 #include "server/http_testing.h"
 #include "server/server_testing.h"
@@ -25,16 +27,20 @@ inline Asked read_test_completion(const Json& body) {
 
 struct TestService {
   explicit TestService(EchoOptions options, ApiOptions api_options = {})
-      : model(std::move(options)),
-        watched(model.engine, metrics, "echo", {}),
-        models({model.served}),
+      : model(std::make_unique<EchoModel>(std::move(options))),
+        watched(model->engine, metrics, "echo", {}),
+        models({model->served}),
         service(std::make_shared<Service>(models, std::move(api_options), meter)) {
-    model.served->engine = &watched;
+    model->served->engine = &watched;
     ask = service->answers("/ask", read_test_completion, openai_error_body);
     tell = service->tells(
         "/tell", [](const Json& body, const ServedModel&) { return body; }, openai_error_body);
   }
-  ~TestService() { service->stop(); }
+  // Requests that have not ended end with their engine, which `watched` must outlive.
+  ~TestService() {
+    service->stop();
+    model.reset();
+  }
   TestService(const TestService&) = delete;
   TestService& operator=(const TestService&) = delete;
 
@@ -51,7 +57,7 @@ struct TestService {
 
   RecordingMeter meter;  // outlives the engine's thread
   Metrics metrics;
-  EchoModel model;
+  std::unique_ptr<EchoModel> model;
   WatchedEngine watched;
   FixedModels models;
   std::shared_ptr<Service> service;
