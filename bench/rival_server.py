@@ -99,12 +99,17 @@ def ask(server: Server, clients: int, seed: int, words: tuple[int, int], tokens:
     return run
 
 
+def milliseconds(seconds: float | None) -> float:
+    """nan where a server sent too few pieces of text to measure."""
+    return float("nan") if seconds is None else seconds * 1e3
+
+
 MEASURES = {
     "tokens/s": lambda run: run["tokens_per_second"],
-    "first p50 ms": lambda run: run["first_token"]["p50"] * 1e3,
-    "first p95 ms": lambda run: run["first_token"]["p95"] * 1e3,
-    "between p50 ms": lambda run: run["between_tokens"]["p50"] * 1e3,
-    "between p95 ms": lambda run: run["between_tokens"]["p95"] * 1e3,
+    "first p50 ms": lambda run: milliseconds(run["first_token"]["p50"]),
+    "first p95 ms": lambda run: milliseconds(run["first_token"]["p95"]),
+    "between p50 ms": lambda run: milliseconds(run["between_tokens"]["p50"]),
+    "between p95 ms": lambda run: milliseconds(run["between_tokens"]["p95"]),
 }
 
 
