@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr const char* kInterrupt = "\x03";
-constexpr const char* kEndOfInput = "\x04";
 constexpr const char* kUp = "\033[A";
 constexpr const char* kDown = "\033[B";
 constexpr const char* kLeft = "\033[D";
