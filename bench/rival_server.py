@@ -5,8 +5,9 @@
 Both servers are started once per model with room for 16 answers and their prefix caches on; the one that is not being
 measured is stopped (SIGSTOP). In every round each is asked by `nautile bench serve` for the same words: those that all
 share, seen before in a warm-up, and those of each request's own, new in every round; as many as make --shared and --own
-tokens of the model's vocabulary. Prints medians over the rounds, and the median of the ratios round by round. With --least-ratio: exit code 1 if at the most clients the ratio of
-tokens per second is below it, or that of the first token's p95 above 1.
+tokens of the model's vocabulary. Prints medians over the rounds, and the median of the ratios round by round. With
+--least-ratio: exit code 1 if at the most clients the ratio of tokens per second is below it, or that of the first
+token's p95 above 1.
 """
 
 import argparse

@@ -107,7 +107,12 @@ TEST(PageFiles, FormsAreToldApart) {
   const Headers plain = page_headers(file, PageForm::plain);
   EXPECT_EQ(value_of(plain, "Content-Encoding"), "");
   EXPECT_EQ(page_bytes(file, PageForm::plain).substr(0, 15), "<!doctype html>");
-  if (file.encoding.empty()) GTEST_SKIP() << "built without gzip";
+  if (file.encoding.empty()) {  // built without gzip: there is one form
+    EXPECT_EQ(value_of(plain, "Vary"), "");
+    EXPECT_EQ(page_form(file, ""), PageForm::stored);
+    EXPECT_EQ(page_tag(file, PageForm::stored), page_tag(file, PageForm::plain));
+    return;
+  }
   EXPECT_EQ(value_of(plain, "Vary"), "Accept-Encoding");
   const Headers stored = page_headers(file, PageForm::stored);
   EXPECT_EQ(value_of(stored, "Content-Encoding"), "gzip");
