@@ -71,7 +71,7 @@ struct BatchEngine::Impl {
       incoming_choices = 0;
     }
     for (Incoming& one : requests)
-      batcher.add(one.id, std::move(one.request), std::move(one.sink), one.submitted);
+      batcher.add(one.id, std::move(one.request), one.sink, one.submitted);
     for (const RequestId id : gone) batcher.cancel(id);
   }
 

@@ -105,8 +105,7 @@ ApiError api_error_of(const std::exception& thrown) {
       }
       ApiError error = field_error(
           path_of(known->what()),
-          known->kind() == ErrorKind::unsupported ? "unsupported_value" : "invalid_value",
-          std::move(text));
+          known->kind() == ErrorKind::unsupported ? "unsupported_value" : "invalid_value", text);
       error.value = true;
       return error;
     }
