@@ -81,6 +81,7 @@ class Program {
                ? std::uint16_t{0}
                : static_cast<std::uint16_t>(std::stoi(text.substr(colon + 1)));
   }
+  pid_t pid() const { return child_; }
   void signal(int number) { kill(child_, number); }
   bool over() {
     if (child_ > 0 && waitpid(child_, &status_, WNOHANG) == child_) child_ = -1;
