@@ -269,7 +269,7 @@ std::shared_ptr<Reply> Connection::begin_answer() {
     const std::lock_guard lock(shared_->mutex);
     ++shared_->answering;
   }
-  const auto reply = std::make_shared<Reply>(shared_from_this(), facts_);
+  auto reply = std::make_shared<Reply>(shared_from_this(), facts_);
   reply_ = reply;
   return reply;
 }

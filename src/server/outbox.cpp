@@ -43,6 +43,8 @@ std::string_view Outbox::next() {
     const std::lock_guard lock(mutex_);
     std::swap(sending_, queued_);
     emptying_ = !sending_.empty();
+    // From here on the next emptier may be in.
+    if (!emptying_) return {};
   }
   return std::string_view(sending_).substr(sent_);
 }

@@ -163,7 +163,7 @@ std::string ResponsesManner::said(const char* type, const std::string& text, Jso
     for (const Json& token : logprobs) logprobs_.push_back(token);
     data["logprobs"] = std::move(logprobs);
   }
-  return event(type, std::move(data));
+  return event(type, data);
 }
 
 std::string ResponsesManner::text(const Delta& delta) {

@@ -9,7 +9,7 @@ set(NAUTILE_SHARED_PARTS
     api_keys error_reply exchange gate http_connection http_reply http_server http_stream json_log metrics
     ops_endpoints outbox request_facts request_head request_parser router
     # from a request to an engine and back
-    answering api_error choice_reader completion_manner delta echo_engine echo_speaker ids manner openai_chat_manner prepare
+    adapters answering api_error choice_reader completion_manner delta echo_engine echo_speaker ids manner openai_chat_manner prepare
     service shape watched_engine workers
     # tests
     echo_engine_test http_server_test http_tls_test outbox_test service_concurrency_test service_test

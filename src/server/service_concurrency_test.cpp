@@ -79,8 +79,9 @@ std::string use(const ServedService& served, unsigned seed, int count, std::atom
         const Response answer = client.response();
         if (answer.status == 429) break;
         const std::string text = streamed ? joined(answer.body) : said(answer.body);
-        // It says its prompt again, as far as it may.
-        if (!answer.whole || text.empty() || !prompt.starts_with(text)) return answer.body;
+        // It says its prompt over and over, as far as it may.
+        if (!answer.whole || text.empty() || !(prompt + prompt + prompt).starts_with(text))
+          return answer.body;
         ++whole;
       }
     }

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
+#include <mutex>
 
 namespace nautile::server {
 namespace {
@@ -15,14 +17,20 @@ double seconds(Clock::duration duration) {
 
 }  // namespace
 
+struct WatchedEngine::Watches {
+  std::mutex mutex;
+  std::map<std::uint64_t, std::weak_ptr<Watch>> all;
+  std::uint64_t next = 0;
+};
+
 // One request. The inner engine's sink owns it, so it goes when the request has ended.
 struct WatchedEngine::Watch {
   ~Watch() {
-    const std::lock_guard lock(owner->mutex_);
-    owner->watches_.erase(number);
+    const std::lock_guard lock(watches->mutex);
+    watches->all.erase(number);
   }
 
-  WatchedEngine* owner = nullptr;
+  std::shared_ptr<Watches> watches;
   std::uint64_t number = 0;
   engine::EventSink sink;
   Clock::time_point begun = Clock::now();
@@ -41,7 +49,28 @@ WatchedEngine::WatchedEngine(engine::Engine& inner, Metrics& metrics, std::strin
     : inner_(inner),
       metrics_(metrics),
       labels_({{"model", std::move(model)}}),
-      end_ids_(std::move(end_ids)) {}
+      end_ids_(std::move(end_ids)),
+      watches_(std::make_shared<Watches>()) {}
+
+WatchedEngine::~WatchedEngine() {
+  for (const auto& watch : watches()) {
+    {
+      // A piece on its way is passed first.
+      const std::lock_guard lock(watch->mutex);
+      if (watch->dead.exchange(true)) continue;
+    }
+    if (const engine::RequestId id = watch->id; id != 0) inner_.cancel(id);
+  }
+}
+
+std::vector<std::shared_ptr<WatchedEngine::Watch>> WatchedEngine::watches() const {
+  std::vector<std::shared_ptr<Watch>> found;
+  const std::lock_guard lock(watches_->mutex);
+  for (const auto& [number, weak] : watches_->all) {
+    if (auto watch = weak.lock()) found.push_back(std::move(watch));
+  }
+  return found;
+}
 
 void WatchedEngine::pass(Watch& watch, const Event& event) {
   const std::lock_guard lock(watch.mutex);
@@ -73,7 +102,7 @@ void WatchedEngine::pass(Watch& watch, const Event& event) {
 
 engine::Admission WatchedEngine::submit(engine::Request request, engine::EventSink sink) {
   const auto watch = std::make_shared<Watch>();
-  watch->owner = this;
+  watch->watches = watches_;
   watch->sink = std::move(sink);
   if (request.end_token == engine::EndToken::ends) {
     watch->only_end_ids = request.stop_ids.empty();
@@ -81,9 +110,9 @@ engine::Admission WatchedEngine::submit(engine::Request request, engine::EventSi
   }
   watch->last.resize(static_cast<std::size_t>(request.choices));
   {
-    const std::lock_guard lock(mutex_);
-    watch->number = next_++;
-    watches_.emplace(watch->number, watch);
+    const std::lock_guard lock(watches_->mutex);
+    watch->number = watches_->next++;
+    watches_->all.emplace(watch->number, watch);
   }
   const engine::Admission admission =
       inner_.submit(std::move(request), [this, watch](const Event& event) { pass(*watch, event); });
@@ -96,18 +125,11 @@ engine::Admission WatchedEngine::submit(engine::Request request, engine::EventSi
 
 void WatchedEngine::fail_all(const std::string& why) {
   inner_.drain();
-  std::vector<std::shared_ptr<Watch>> watches;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [number, weak] : watches_) {
-      if (auto watch = weak.lock()) watches.push_back(std::move(watch));
-    }
-  }
   Event event;
   event.kind = Event::Kind::failed;
   event.finish = engine::Finish::failed;
   event.error = why;
-  for (const auto& watch : watches) {
+  for (const auto& watch : watches()) {
     {
       const std::lock_guard lock(watch->mutex);
       if (watch->dead.exchange(true)) continue;

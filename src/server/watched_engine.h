@@ -1,9 +1,7 @@
 // watched_engine.h — WatchedEngine: an engine, with its times measured, that can end all it has.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -17,9 +15,12 @@ namespace nautile::server {
 class WatchedEngine : public engine::Engine {
  public:
   // `end_ids`: tokens that end an answer besides the tokenizer's own, as the checkpoint says.
-  // Engine and metrics outlive it, and it outlives the requests of `inner`.
+  // Engine and metrics outlive it. Requests it leaves behind are cancelled and say nothing more.
   WatchedEngine(engine::Engine& inner, Metrics& metrics, std::string model,
                 std::vector<TokenId> end_ids);
+  ~WatchedEngine() override;
+  WatchedEngine(const WatchedEngine&) = delete;
+  WatchedEngine& operator=(const WatchedEngine&) = delete;
 
   engine::Admission submit(engine::Request request, engine::EventSink sink) override;
   engine::Admission foresee(std::int64_t ahead) const override { return inner_.foresee(ahead); }
@@ -33,15 +34,17 @@ class WatchedEngine : public engine::Engine {
 
  private:
   struct Watch;
+  struct Watches;
+  // Those not ended yet.
+  std::vector<std::shared_ptr<Watch>> watches() const;
   void pass(Watch& watch, const engine::Event& event);
 
   engine::Engine& inner_;
   Metrics& metrics_;
   const Labels labels_;
   const std::vector<TokenId> end_ids_;
-  std::mutex mutex_;  // of what follows
-  std::map<std::uint64_t, std::weak_ptr<Watch>> watches_;
-  std::uint64_t next_ = 0;
+  // Its own, because the engine may drop a request's sink after it.
+  const std::shared_ptr<Watches> watches_;
 };
 
 }  // namespace nautile::server

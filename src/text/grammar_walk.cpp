@@ -108,8 +108,9 @@ GrammarWalk::Uniform GrammarWalk::after_plain(Place from, Place& to) {
 TokenTrie::Bytes GrammarWalk::loops_of(Place p, TokenTrie::Made made) {
   TokenTrie::Bytes bytes{};
   const bool by_byte = made == TokenTrie::Made::of_bytes;
-  for (Symbol b = 0; b < (by_byte ? 256 : 0x80); ++b) {
-    if (places_.step_symbol(p, b) == p) bytes[b / 64] |= std::uint64_t{1} << (b % 64);
+  for (std::size_t b = 0; b < (by_byte ? 256U : 0x80U); ++b) {
+    if (places_.step_symbol(p, static_cast<Symbol>(b)) == p)
+      bytes[b / 64] |= std::uint64_t{1} << (b % 64);
   }
   if (by_byte) return bytes;
   Place to = p;
