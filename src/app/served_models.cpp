@@ -48,7 +48,7 @@ struct ServedModels::Loaded {
   std::unique_ptr<ChatFormat> format;  // null: the model has none
   GrammarVocabulary vocabulary;
   engine::BatchEngineOptions options;
-  std::unique_ptr<engine::BatchEngine> engine;
+  engine::BatchEngine engine;
   server::WatchedEngine watched;
   std::uint64_t bytes = 0;
 
@@ -58,14 +58,11 @@ struct ServedModels::Loaded {
         format(std::move(chat)),
         vocabulary(model.text().tokenizer),
         options(std::move(chosen)),
-        engine(std::make_unique<engine::BatchEngine>(*model.model, *model.backend,
-                                                     model.text().tokenizer, options)),
-        watched(*engine, metrics, name, model.text().defaults.stop_ids) {
+        engine(*model.model, *model.backend, model.text().tokenizer, options),
+        watched(engine, metrics, name, model.text().defaults.stop_ids) {
     bytes = engine::memory_need(model.config(), model.checkpoint.weight_bytes(), options).total();
-    engine->start();
+    engine.start();
   }
-  // The engine's last events pass through `watched`.
-  ~Loaded() { engine.reset(); }
 };
 
 struct ServedModels::Entry {

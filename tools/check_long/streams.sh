@@ -6,5 +6,5 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P)
 cd "$root"
 cmake --build build/release --target nautile >/dev/null
 ./nautile chat -p hello >/dev/null
-python3 tools/load_test.py streams queue slow-heads leaving
-python3 tools/load_test.py soak --seconds "${NAUTILE_SOAK_SECONDS:-7200}"
+python3 -u tools/load_test.py streams queue slow-heads leaving
+python3 -u tools/load_test.py soak --seconds "${NAUTILE_SOAK_SECONDS:-7200}"
