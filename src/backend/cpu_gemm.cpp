@@ -76,8 +76,8 @@ void GemmRun::multiply_panels(std::size_t index, std::int64_t panel, int count,
   const Product& product = list_[index];
   const PackedInput& input = inputs_[static_cast<std::size_t>(input_of_[index])];
   const std::size_t width = static_cast<std::size_t>(count) * kPanelRows;
-  if (rule_.compute == ComputeClass::i8 && product.m <= kernels::kFewRows &&
-      kernels_.format(product.w.format).dot) {
+  if (rule_.compute == ComputeClass::i8 &&
+      product.m <= kernels_.format(product.w.format).dot_rows) {
     dot_run(product, input, panel, count, buffers.sums);
     return write(product, panel * kPanelRows, 0, product.m, width, buffers.sums);
   }
@@ -98,18 +98,23 @@ void GemmRun::multiply_panels(std::size_t index, std::int64_t panel, int count,
   }
 }
 
-// One or two input rows: straight from the file's bytes.
+// Few input rows: straight from the file's bytes.
 void GemmRun::dot_run(const Product& product, const PackedInput& input, std::int64_t panel,
                       int count, float* sums) const {
-  const kernels::I8Input x{input.values,       input.value_stride, input.scale,
-                           input.scale_stride, input.sums,         input.sums_stride};
+  const std::size_t width = static_cast<std::size_t>(count) * kPanelRows;
   for (int p = 0; p < count; ++p) {
     const std::int64_t row = (panel + p) * kPanelRows;
-    kernels_.format(product.w.format)
-        .dot(x, static_cast<int>(product.m), column_bytes(product.w, row, 0), product.w.row_stride,
-             static_cast<int>(std::min<std::int64_t>(kPanelRows, product.w.rows - row)),
-             static_cast<int>(product.w.cols), sums + p * kPanelRows,
-             static_cast<std::size_t>(count) * kPanelRows);
+    // The weights are in the cache after the first inputs have met them.
+    for (std::int64_t i = 0; i < product.m; i += kernels::kFewRows) {
+      const InputRows x = rows_of(input, i);
+      kernels_.format(product.w.format)
+          .dot({x.values, x.value_stride, x.scale, x.scale_stride, x.sums, x.sums_stride},
+               static_cast<int>(std::min<std::int64_t>(kernels::kFewRows, product.m - i)),
+               column_bytes(product.w, row, 0), product.w.row_stride,
+               static_cast<int>(std::min<std::int64_t>(kPanelRows, product.w.rows - row)),
+               static_cast<int>(product.w.cols),
+               sums + static_cast<std::size_t>(i) * width + p * kPanelRows, width);
+    }
   }
 }
 

@@ -1,5 +1,8 @@
 // dot_avx512.inl — what dot.inl asks of AVX-512: 32 columns of sixteen rows in VPDPBUSD.
 
+// More rows than these have not been timed on such a machine.
+static constexpr int kDotRows = kFewRows;
+
 // VPDPBUSD wants unsigned by signed: codes that can be negative come with this added.
 static constexpr std::int32_t kCodeBias = 128;
 

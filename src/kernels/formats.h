@@ -37,6 +37,7 @@ struct FormatKernels {
   int group = 0;  // columns per scale of the integer form: 16 or 32
   Offsets offsets = Offsets::none;
   DotPanel dot = nullptr;
+  int dot_rows = 0;  // input rows that `dot` multiplies faster than panels, kFewRows at a time
 };
 
 }  // namespace nautile::kernels

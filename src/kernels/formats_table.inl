@@ -57,7 +57,8 @@ struct Unpack {
     }
   }
 
-  static constexpr FormatKernels kKernels = {&values, &codes, F::kGroup, F::kOffsets, dot_of<F>()};
+  static constexpr FormatKernels kKernels = {&values,     &codes,      F::kGroup,
+                                             F::kOffsets, dot_of<F>(), kDotRows};
 };
 
 static void unpack_f32(const std::byte* blocks, int count, float* out) noexcept {
