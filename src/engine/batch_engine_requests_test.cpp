@@ -285,11 +285,46 @@ TEST_F(BatchEngineRequests, ASharedBeginningIsComputedOnce) {
     engine->submit(r, replies.back()->sink());
   }
   run_all(*engine);
-  EXPECT_EQ(engine->counts().rows, 200u + 5 * (200 - 192));
-  EXPECT_EQ(engine->counts().cached_tokens, 5u * 192);
+  // One token is computed by each: its row says what comes next.
+  EXPECT_EQ(engine->counts().rows, 200u + 5);
+  EXPECT_EQ(engine->counts().cached_tokens, 5u * 199);
   Request other = r;
   other.user = "somebody else";
   EXPECT_EQ(run_one(*engine, other).prompt_usage.cached_tokens, 0);
+}
+
+// A beginning that ends inside a page is taken over as far as it goes, from whole pages and from
+// the last ones of answers, and changes nothing of what is said.
+TEST_F(BatchEngineRequests, ABeginningIsTakenOverToTheToken) {
+  const auto engine = engine_of({.context = 320});
+  const auto same_as_cold = [&](const Request& request, std::int64_t cached) {
+    const Reply warm = run_one(*engine, request);
+    EXPECT_EQ(warm.prompt_usage.cached_tokens, cached);
+    const auto empty = engine_of({.context = 320});
+    const Reply cold = run_one(*empty, request);
+    const auto& a = warm.choices.at(0).tokens;
+    const auto& b = cold.choices.at(0).tokens;
+    EXPECT_TRUE(std::equal(
+        a.begin(), a.end(), b.begin(), b.end(),
+        [](const auto& x, const auto& y) { return x.token == y.token && x.logprob == y.logprob; }));
+    return warm;
+  };
+  Request first = random_request(200, 20, 1);
+  first.end_token = EndToken::ignored;
+  first.top_logprobs = 0;
+  const Reply said = same_as_cold(first, 0);
+  // 150 of 200: two whole pages and 22 rows of the third.
+  Request second = random_request(200, 20, 2);
+  second.top_logprobs = 0;
+  std::copy_n(first.prompt.begin(), 150, second.prompt.begin());
+  same_as_cold(second, 150);
+  // A conversation goes on: 192 rows in whole pages, and those of the page that was not full. The
+  // last token said has no row yet.
+  Request third = first;
+  const std::vector<TokenId> answer = said.choices.at(0).ids();
+  third.prompt.insert(third.prompt.end(), answer.begin(), answer.end());
+  third.prompt.push_back(1);
+  same_as_cold(third, 219);
 }
 
 TEST_F(BatchEngineRequests, OptionsThatCannotBeAreNamed) {

@@ -228,6 +228,7 @@ void Batcher::start_running(Choice& choice) {
 
 void Batcher::preempt(Choice& choice) {
   ++counts_.preempted;
+  keep_tail(choice);
   give_pages_back(choice);
   choice.request.restart();
   std::erase(running_, &choice);
@@ -289,11 +290,49 @@ void Batcher::adopt_known_pages() {
   for (Choice* choice : running_) {
     Candidate& candidate = choice->sequence.candidate();
     candidate.ready = Candidate::Ready::now;
-    if (!at_page_border(*choice)) continue;
-    choice->request.found_more(adopt(*choice, disk_bytes));
-    if (at_page_border(*choice) && !being_computed.insert(choice->sequence.next_key()).second)
+    if (at_page_border(*choice)) choice->request.found_more(adopt(*choice, disk_bytes));
+    if (at_page_border(*choice) && !being_computed.insert(choice->sequence.next_key()).second) {
       candidate.ready = Candidate::Ready::later;
+    } else {
+      choice->request.found_more(adopt_beginning(*choice));
+    }
   }
+}
+
+// Where no whole page is known, a copy of the page that begins as this one must -> tokens taken.
+// The last known token is left: its row says what comes next.
+std::int64_t Batcher::adopt_beginning(Choice& choice) {
+  Sequence& sequence = choice.sequence;
+  const auto whole = static_cast<std::int64_t>(sequence.chained()) * KvPages::kPageTokens;
+  const std::int64_t wanted =
+      std::min<std::int64_t>(sequence.candidate().rows_left() - 1, KvPages::kPageTokens);
+  if (!sequence.uses_cached_prefix() || sequence.computed() != whole ||
+      sequence.pages().size() != sequence.chained() || wanted < 1) {
+    return 0;
+  }
+  const auto next =
+      sequence.tokens().subspan(static_cast<std::size_t>(whole), static_cast<std::size_t>(wanted));
+  const PageBeginning found =
+      cache_.longest_beginning(sequence.chain(), next, choice.request.request().user);
+  if (found.tokens == 0) return 0;
+  cache_.retain(found.page);
+  const std::int32_t mine = cache_.take();
+  if (mine >= 0) pages_.copy(found.page, mine);
+  cache_.release(found.page);
+  if (mine < 0) return 0;
+  sequence.push_page(mine);
+  sequence.advance(static_cast<std::int64_t>(found.tokens));
+  return static_cast<std::int64_t>(found.tokens);
+}
+
+// Makes the page known that a choice leaves half written.
+void Batcher::keep_tail(Choice& choice) {
+  const Sequence& sequence = choice.sequence;
+  const std::size_t whole = sequence.chained() * std::size_t{KvPages::kPageTokens};
+  const auto computed = static_cast<std::size_t>(sequence.computed());
+  if (computed <= whole || sequence.pages().size() != sequence.chained() + 1) return;
+  cache_.insert_tail(choice.sequence.chain(), sequence.tokens().subspan(whole, computed - whole),
+                     choice.request.request().user, sequence.pages().back());
 }
 
 // Pages for another choice that goes on from what `leader` computed; none if there is no memory.
@@ -336,6 +375,7 @@ void Batcher::bury() {
 void Batcher::end_choice(Choice& choice, Finish finish) {
   LiveRequest& request = choice.request;
   request.finish(choice, finish);
+  keep_tail(choice);
   const std::size_t before = buried_.size();
   leave(choice);
   if (buried_.size() > before && finish != Finish::cancelled) ++counts_.finished;

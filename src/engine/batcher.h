@@ -74,6 +74,8 @@ class Batcher {
   void preempt(Choice& choice);
   void adopt_known_pages();
   std::int64_t adopt(Choice& choice, std::size_t& disk_bytes);
+  std::int64_t adopt_beginning(Choice& choice);
+  void keep_tail(Choice& choice);
   bool at_page_border(const Choice& choice) const;
   std::optional<std::vector<std::int32_t>> fork_pages(const Sequence& leader);
   void give_pages_back(Choice& choice);

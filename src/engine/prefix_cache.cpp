@@ -35,7 +35,7 @@ std::int32_t PrefixCache::peek(PageChain& chain, const PageKey& key, PageTokens 
   const auto found = index_.find(key);
   if (found == index_.end()) return -1;
   const Entry& known = entry(found->second);
-  const bool same = known.parent == chain.page && (chain.page >= 0 || known.user == user) &&
+  const bool same = follows(chain, found->second, user) &&
                     std::equal(tokens.begin(), tokens.end(), known.tokens.begin());
   if (!same) return -1;
   chain = {.key = key, .page = found->second};
@@ -59,15 +59,55 @@ std::int32_t PrefixCache::insert(PageChain& chain, const PageKey& key, PageToken
   NAUTILE_ASSERT(!known(page), "page {} is known already", page);
   // The key of another text: the older page keeps it, this one stays known by its own chain alone.
   index_.try_emplace(key, page);
+  entry(page).key = key;
+  know(chain, tokens, user, page);
+  chain = {.key = key, .page = page};
+  return page;
+}
+
+bool PrefixCache::follows(const PageChain& chain, std::int32_t page, std::string_view user) const {
+  return entry(page).parent == chain.page && (chain.page >= 0 || entry(page).user == user);
+}
+
+void PrefixCache::know(const PageChain& chain, std::span<const std::int32_t> tokens,
+                       std::string_view user, std::int32_t page) {
+  // A tail that this page says, too, is of no more use.
+  const PageBeginning said = longest_beginning(chain, tokens, user);
+  if (said.tokens > 0 && said.tokens == entry(said.page).tokens.size() && !held(said.page) &&
+      entry(said.page).children == 0) {
+    forget(said.page);
+  }
   Entry& mine = entry(page);
-  mine.key = key;
   mine.parent = chain.page;
+  mine.before = chain.key;
   mine.tokens.assign(tokens.begin(), tokens.end());
   if (chain.page < 0) mine.user = user;
   if (chain.page >= 0) ++entry(chain.page).children;
+  behind_[chain.key].push_back(page);
   pages_.retain(page);
-  chain = {.key = key, .page = page};
-  return page;
+}
+
+PageBeginning PrefixCache::longest_beginning(const PageChain& chain,
+                                             std::span<const std::int32_t> tokens,
+                                             std::string_view user) const {
+  PageBeginning best;
+  const auto found = behind_.find(chain.key);
+  if (found == behind_.end()) return best;
+  const std::vector<std::int32_t>& pages = found->second;
+  const std::size_t first = pages.size() - std::min(pages.size(), kLooked);
+  for (std::size_t i = pages.size(); i-- > first;) {
+    const std::vector<std::int32_t>& known = entry(pages[i]).tokens;
+    const auto end = std::mismatch(known.begin(), known.end(), tokens.begin(), tokens.end()).first;
+    const auto common = static_cast<std::size_t>(end - known.begin());
+    if (common > best.tokens && follows(chain, pages[i], user)) best = {pages[i], common};
+  }
+  return best;
+}
+
+void PrefixCache::insert_tail(const PageChain& chain, std::span<const std::int32_t> tokens,
+                              std::string_view user, std::int32_t page) {
+  if (longest_beginning(chain, tokens, user).tokens < tokens.size())
+    know(chain, tokens, user, page);
 }
 
 std::int32_t PrefixCache::take() {
@@ -108,6 +148,8 @@ void PrefixCache::forget(std::int32_t page) {
   const auto found = index_.find(entry(page).key);
   if (found != index_.end() && found->second == page) index_.erase(found);
   if (entry(page).parent >= 0) --entry(entry(page).parent).children;
+  const auto behind = behind_.find(entry(page).before);
+  if (std::erase(behind->second, page) > 0 && behind->second.empty()) behind_.erase(behind);
   entry(page) = {};
   pages_.release(page);
 }

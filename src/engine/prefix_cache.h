@@ -28,11 +28,19 @@ struct PageChain {
   std::int32_t page = -1;  // the last page, -1 before the first
 };
 
+// A known page whose first rows are of the tokens that come next.
+struct PageBeginning {
+  std::int32_t page = -1;
+  std::size_t tokens = 0;  // that agree
+};
+
 // Owns one reference on every page it knows; sequences hold others. A page that no sequence holds
 // stays until its memory is needed, the least recently held first, never before what follows it.
 // Not thread-safe.
 class PrefixCache {
  public:
+  // Of the pages behind one, the latest are looked through for a common beginning.
+  static constexpr std::size_t kLooked = 64;
   using PageTokens = std::span<const std::int32_t, KvPages::kPageTokens>;
 
   explicit PrefixCache(KvPages& pages) : pages_(pages), entries_(size(pages.pages())) {}
@@ -54,6 +62,15 @@ class PrefixCache {
   std::int32_t insert(PageChain& chain, const PageKey& key, PageTokens tokens,
                       std::string_view user, std::int32_t page);
 
+  // Of the pages behind `chain`, whole ones and tails, that which has most of the next tokens in
+  // common, one at least. Nobody holds it for that.
+  PageBeginning longest_beginning(const PageChain& chain, std::span<const std::int32_t> tokens,
+                                  std::string_view user) const;
+  // Makes the caller's last page known, whose first rows are of `tokens`, fewer than a page: others
+  // begin with a copy of it. Nothing if what they say is known.
+  void insert_tail(const PageChain& chain, std::span<const std::int32_t> tokens,
+                   std::string_view user, std::int32_t page);
+
   // A page with one reference, for which an idle one may be forgotten; -1 if there is none.
   std::int32_t take();
   void retain(std::int32_t page);
@@ -69,7 +86,8 @@ class PrefixCache {
     std::int32_t parent = -1;             // page before it
     std::int32_t children = 0;            // known pages behind it
     std::int32_t older = -1, newer = -1;  // of the idle ones
-    std::vector<std::int32_t> tokens;     // [kPageTokens]; empty: the page is not known
+    std::vector<std::int32_t> tokens;     // [kPageTokens], a tail's fewer; empty: it is not known
+    PageKey before;                       // of the chain before it
     std::string user;                     // of a first page
   };
 
@@ -77,6 +95,9 @@ class PrefixCache {
   Entry& entry(std::int32_t page) { return entries_[static_cast<std::size_t>(page)]; }
   const Entry& entry(std::int32_t page) const { return entries_[static_cast<std::size_t>(page)]; }
   bool known(std::int32_t page) const { return !entry(page).tokens.empty(); }
+  bool follows(const PageChain& chain, std::int32_t page, std::string_view user) const;
+  void know(const PageChain& chain, std::span<const std::int32_t> tokens, std::string_view user,
+            std::int32_t page);
   void append_idle(std::int32_t page);
   void remove_idle(std::int32_t page);
   void forget(std::int32_t page);
@@ -84,6 +105,7 @@ class PrefixCache {
   KvPages& pages_;
   std::vector<Entry> entries_;  // by page
   std::unordered_map<PageKey, std::int32_t, PageKeyHash> index_;
+  std::unordered_map<PageKey, std::vector<std::int32_t>, PageKeyHash> behind_;  // latest last
   std::int32_t oldest_ = -1, newest_ = -1;
   std::int64_t idle_ = 0;
 };

@@ -100,6 +100,63 @@ TEST_F(PrefixCacheTest, ForgetsTheLeastRecentlyHeldButNeverWhatIsHeld) {
 }
 
 // Random sequences that come, find, compute and go: nothing leaks, and what is found is right.
+TEST_F(PrefixCacheTest, FindsTheLongestBeginning) {
+  PageChain chain = PrefixCache::begin("u");
+  const PageChain root = chain;
+  const Page page = page_of(0);
+  const std::int32_t whole = insert(chain, page);
+  const auto found = [&](const PageChain& behind, const Page& next, std::string_view user = "u") {
+    const PageBeginning it = cache_.longest_beginning(behind, next, user);
+    return std::pair(it.page, it.tokens);
+  };
+  const auto part = [&](std::ptrdiff_t tokens) {
+    return Page(page.begin(), page.begin() + tokens);
+  };
+  const std::pair<std::int32_t, std::size_t> nothing(-1, 0);
+  EXPECT_EQ(found(root, part(10)), std::pair(whole, std::size_t{10}));
+  Page other = page;
+  other[7] = 999;
+  EXPECT_EQ(found(root, other), std::pair(whole, std::size_t{7}));
+  EXPECT_EQ(found(root, page, "v"), nothing);
+  EXPECT_EQ(found(chain, page), nothing);
+  EXPECT_EQ(found(root, page_of(5)), nothing);
+  // A tail that says more of it.
+  other.resize(20);
+  const std::int32_t tail = cache_.take();
+  cache_.insert_tail(root, other, "u", tail);
+  cache_.release(tail);
+  EXPECT_EQ(found(root, other), std::pair(tail, std::size_t{20}));
+  EXPECT_EQ(cache_.idle(), 1);
+}
+
+TEST_F(PrefixCacheTest, ATailIsKnownOnceAndGoesForWhatSaysMore) {
+  const PageChain root = PrefixCache::begin("u");
+  const auto insert_tail = [&](std::size_t tokens) {
+    const std::int32_t page = cache_.take();
+    Page tail = page_of(0);
+    tail.resize(tokens);
+    cache_.insert_tail(root, tail, "u", page);
+    cache_.release(page);
+  };
+  insert_tail(20);
+  EXPECT_EQ(cache_.idle(), 1);
+  insert_tail(20);
+  insert_tail(5);
+  EXPECT_EQ(cache_.idle(), 1);
+  EXPECT_EQ(cache_.available(), pages_.pages());
+  insert_tail(30);
+  EXPECT_EQ(cache_.idle(), 1);
+  EXPECT_EQ(cache_.longest_beginning(root, page_of(0), "u").tokens, 30u);
+  PageChain chain = root;
+  const std::int32_t whole = insert(chain, page_of(0));
+  EXPECT_EQ(cache_.longest_beginning(root, page_of(0), "u").page, whole);
+  EXPECT_EQ(cache_.idle(), 0);
+  cache_.release(whole);
+  // All of them can be taken again.
+  for (std::int64_t i = 0; i < pages_.pages(); ++i) EXPECT_GE(cache_.take(), 0);
+  EXPECT_EQ(cache_.longest_beginning(root, page_of(0), "u").tokens, 0u);
+}
+
 TEST_F(PrefixCacheTest, ThousandsComeAndGoWithoutALeak) {
   std::mt19937 random(5);
   std::vector<std::vector<std::int32_t>> held;
@@ -115,6 +172,7 @@ TEST_F(PrefixCacheTest, ThousandsComeAndGoWithoutALeak) {
     std::vector<std::int32_t> mine;
     std::vector<Page> prefix;
     PageChain chain = PrefixCache::begin(user);
+    bool whole = true;
     for (std::size_t i = random() % 4; i-- > 0;) {
       prefix.push_back(page_of(static_cast<std::int32_t>(random() % 3) * 100 + user[0]));
       std::int32_t page = find(chain, prefix.back(), user);
@@ -124,9 +182,16 @@ TEST_F(PrefixCacheTest, ThousandsComeAndGoWithoutALeak) {
         page = insert(chain, prefix.back(), user);
         content[page] = prefix;
       } else {
+        whole = false;
         break;
       }
       mine.push_back(page);
+    }
+    if (whole && cache_.available() > 0) {
+      Page tail = page_of(static_cast<std::int32_t>(random() % 3) * 100);
+      tail.resize(1 + random() % 60);
+      mine.push_back(cache_.take());
+      cache_.insert_tail(chain, tail, user, mine.back());
     }
     held.push_back(mine);
   }
