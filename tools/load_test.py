@@ -125,20 +125,26 @@ async def ask(port: int, body: dict, path: str = "/v1/completions") -> tuple[int
 
 
 class Watch:
-    """Asks for /metrics over one connection."""
+    """Asks for /metrics over one connection, a new one where the server has closed it for want of requests."""
 
-    def __init__(self, link: Link):
-        self.link = link
+    def __init__(self, link: Link, port: int):
+        self.link, self.port = link, port
         self.last: dict[str, float] = {}
         self.longest_step = 0.0  # seconds
 
     @staticmethod
     async def of(server: Server) -> "Watch":
-        return Watch(await Link.to(server.port))
+        return Watch(await Link.to(server.port), server.port)
 
     async def all(self) -> dict[str, float]:
-        self.link.writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        _, _, text = await self.link.response()
+        question = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        self.link.writer.write(question)
+        try:
+            _, _, text = await self.link.response()
+        except (OSError, asyncio.IncompleteReadError):
+            self.link = await Link.to(self.port)
+            self.link.writer.write(question)
+            _, _, text = await self.link.response()
         found = {n: float(v) for n, v in re.findall(r'^nautile_(\w+)\{model="[^"]*"\} (\S+)$', text.decode(), re.M)}
         busy, steps = ([m.get(f"engine_{name}_total", 0) for m in (self.last, found)] for name in ("busy_seconds", "steps"))
         if self.last and steps[1] > steps[0]:

@@ -4,6 +4,7 @@
 #include <openssl/sha.h>
 
 #include "base/error.h"
+#include "base/strings.h"
 
 namespace nautile::server {
 namespace {
@@ -14,12 +15,6 @@ std::array<unsigned char, 32> digest_of(std::string_view text) {
   std::array<unsigned char, 32> digest;
   SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
   return digest;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t\r") + 1 - first);
 }
 
 bool printable(std::string_view text) {

@@ -4,23 +4,10 @@
 #include <boost/beast/zlib/inflate_stream.hpp>
 
 #include "base/error.h"
+#include "base/strings.h"
 
 namespace nautile::server {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  const auto begin = text.find_first_not_of(" \t");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
-}
-
-// The next of a list's members, trimmed, which is taken off the list; "" where it is empty.
-std::string_view next_member(std::string_view& list) {
-  const auto comma = std::min(list.find(','), list.size());
-  const std::string_view member = list.substr(0, comma);
-  list.remove_prefix(std::min(comma + 1, list.size()));
-  return trimmed(member);
-}
 
 // "gzip;q=0.5" -> whether that weight is more than nothing: "q=0", "q=0.000" are none.
 bool is_wanted(std::string_view parameters) {

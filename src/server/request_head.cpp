@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/strings.h"
 #include "server/error_reply.h"
 #include "server/request_parser.h"
 
@@ -34,18 +35,10 @@ bool is_control(char c) {
   return byte < 0x20 || byte == 0x7f;
 }
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 // Whether a comma-separated list has `word`.
 bool list_has(std::string_view list, std::string_view word) {
   while (!list.empty()) {
-    const std::size_t comma = list.find(',');
-    if (same_header(trimmed(list.substr(0, comma)), word)) return true;
-    list = comma == std::string_view::npos ? std::string_view() : list.substr(comma + 1);
+    if (same_header(next_member(list), word)) return true;
   }
   return false;
 }
@@ -107,7 +100,7 @@ void read_field(RequestHead& head, std::string_view line) {
   if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
     throw BadHead{400, "a header field is not 'Name: value'"};
   }
-  const std::string_view value = trimmed(line.substr(colon + 1));
+  const std::string_view value = trimmed(line.substr(colon + 1), " \t");
   for (const char c : value) {
     if (is_control(c) && c != '\t') {
       throw BadHead{400,

@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "base/strings.h"
 #include "text/json_scanner.h"
 #include "text/tool_object.h"
 
@@ -23,12 +24,6 @@ constexpr std::size_t kMaxName = 256;
 
 bool is_space(char c) {
   return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 }  // namespace
