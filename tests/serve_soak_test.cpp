@@ -76,7 +76,7 @@ void ask_many(std::uint16_t port, int requests) {
 }
 
 TEST(ServeSoak, MemoryStaysWhatItIs) {
-  constexpr int kWarmUp = 800, kRequests = 1600;
+  constexpr int kWarmUp = 600, kRequests = 1000;
   // A leak of half a KiB for each request is found.
   constexpr std::int64_t kMost = std::int64_t{kRequests} * 512;
   const fs::path folder = fs::temp_directory_path() / fmt::format("nautile_soak_{}", getpid());
