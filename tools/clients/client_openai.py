@@ -67,7 +67,7 @@ def stream(server):
 @feature("stream accumulator")
 def accumulator(server):
     with client(server).chat.completions.stream(
-            model=server.model, messages=ask("Say hello"), max_tokens=24,
+            model=server.model, messages=ask("Say hello"), max_tokens=400, temperature=0,
             stream_options={"include_usage": True}) as stream:
         deltas = "".join(event.delta for event in stream if event.type == "content.delta")
         final = stream.get_final_completion()
@@ -204,7 +204,8 @@ def responses(server):
 @feature("responses stream")
 def responses_stream(server):
     with client(server).responses.stream(
-            model=server.model, input=ask("Say hello"), instructions="Be kind.", max_output_tokens=24) as stream:
+            model=server.model, input=ask("Say hello"), instructions="Be kind.", max_output_tokens=400,
+            temperature=0) as stream:
         deltas = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
         final = stream.get_final_response()
     expect(final.output_text, deltas)

@@ -23,7 +23,7 @@ def get_weather(city: str) -> str:
 def agent(server, kind, **options):
     api = AsyncOpenAI(base_url=server.v1, api_key=server.key, max_retries=0, timeout=120)
     return Agent(name="assistant", instructions="Be kind.", model=kind(model=server.model, openai_client=api),
-                 **{"model_settings": ModelSettings(max_tokens=200), **options})
+                 **{"model_settings": ModelSettings(max_tokens=400, temperature=0), **options})
 
 
 KINDS = {"chat": OpenAIChatCompletionsModel, "responses": OpenAIResponsesModel}
