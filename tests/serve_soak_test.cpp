@@ -12,7 +12,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using server::Client;
-using server::comes;
 using server::Response;
 
 // Bytes of memory that belong to the process alone (proc(5): RssAnon). What it maps of files comes

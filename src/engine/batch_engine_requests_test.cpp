@@ -298,7 +298,7 @@ TEST_F(BatchEngineRequests, ASharedBeginningIsComputedOnce) {
 TEST_F(BatchEngineRequests, ABeginningIsTakenOverToTheToken) {
   const auto engine = engine_of({.context = 320});
   const auto same_as_cold = [&](const Request& request, std::int64_t cached) {
-    const Reply warm = run_one(*engine, request);
+    Reply warm = run_one(*engine, request);
     EXPECT_EQ(warm.prompt_usage.cached_tokens, cached);
     const auto empty = engine_of({.context = 320});
     const Reply cold = run_one(*empty, request);

@@ -35,18 +35,18 @@ struct ServedService : TestService {
   HttpServer http;
 };
 
-// The text of a stream of completions.
+// The text of a stream of completions; throws where it ends with an error.
 std::string joined(const std::string& body) {
   std::string text;
   for (const Json& event : stream_events(body)) {
-    if (event.is_object()) text += event["choices"][0]["text"].get<std::string>();
+    if (event.is_object()) text += event.at("choices").at(0).at("text").get<std::string>();
   }
   return text;
 }
 
-// The text of a whole one.
+// The text of a whole one; throws where there is none.
 std::string said(const std::string& body) {
-  return Json::parse(body)["choices"][0]["text"].get<std::string>();
+  return Json::parse(body).at("choices").at(0).at("text").get<std::string>();
 }
 
 // Asks `count` times and says what was wrong with an answer, or "".
