@@ -246,6 +246,7 @@ TEST(Schema, HostileSchemasAreBounded) {
       R"({"type":"string","minLength":9000000})",
       R"({"pattern":"^(a|b)*a(a|b){40}$","maxLength":100000})",
       R"({"pattern":"^.{0,5000}$","minLength":4000})",
+      R"({"pattern":"^(\\p{L}{1,50} ?){1,50}$","minLength":3,"maxLength":200})",
       R"({"multipleOf":999983,"minimum":0,"maximum":1e15})",
       R"({"type":"array","minItems":10000,"items":{"minItems":10000,"type":"array"}})",
       R"({"type":"array","maxItems":10000000,"items":{"type":"array","maxItems":10000000}})",

@@ -109,11 +109,14 @@ CharDfa Regex::dfa(Match match) const {
   std::map<std::vector<std::uint32_t>, std::uint32_t> ids;
   std::vector<std::vector<std::uint32_t>> order;
   std::size_t work = 0;
-  const auto id_of = [&](std::vector<std::uint32_t> set) {
-    nfa.close(set);
-    if (work += set.size() + nfa.states.size() / 16; work > 20'000'000) {
+  const auto spend = [&](std::size_t steps) {
+    if (work += steps; work > 20'000'000) {
       fail(ErrorKind::unsupported, "{}: too much work to make it deterministic", kWhat);
     }
+  };
+  const auto id_of = [&](std::vector<std::uint32_t> set) {
+    nfa.close(set);
+    spend(set.size() + nfa.states.size() / 16);
     const auto [known, added] =
         ids.try_emplace(std::move(set), static_cast<std::uint32_t>(order.size()));
     if (added) order.push_back(known->first);
@@ -125,7 +128,11 @@ CharDfa Regex::dfa(Match match) const {
     const std::vector<std::uint32_t> from = order[i];
     std::map<std::uint32_t, CharSet> by_target;
     std::map<std::vector<std::uint32_t>, std::uint32_t> known;  // by states before closing
+    for (const std::uint32_t at : from) {
+      if (nfa.states[at].set) spend(nfa.states[at].set->ranges().size());
+    }
     for (const CharSet::Range& piece : pieces(nfa, from)) {
+      spend(from.size());
       std::vector<std::uint32_t> targets;
       for (const std::uint32_t at : from) {
         const CharNfa::State& state = nfa.states[at];

@@ -124,7 +124,7 @@ def check_hostile(options):
             waits.append(time.monotonic() - start)
             time.sleep(0.2)
 
-    beside = threading.Thread(target=plain)
+    beside = threading.Thread(target=plain, daemon=True)  # it must not outlive a check that breaks off
     beside.start()
     cases, valid = list(schema_cases.hostile()), 0
     for what, schema in cases:
