@@ -60,7 +60,7 @@ std::int32_t PrefixCache::insert(PageChain& chain, const PageKey& key, PageToken
   // The key of another text: the older page keeps it, this one stays known by its own chain alone.
   index_.try_emplace(key, page);
   entry(page).key = key;
-  know(chain, tokens, user, page);
+  know(chain, tokens, user, page, longest_beginning(chain, tokens, user));
   chain = {.key = key, .page = page};
   return page;
 }
@@ -70,9 +70,8 @@ bool PrefixCache::follows(const PageChain& chain, std::int32_t page, std::string
 }
 
 void PrefixCache::know(const PageChain& chain, std::span<const std::int32_t> tokens,
-                       std::string_view user, std::int32_t page) {
+                       std::string_view user, std::int32_t page, const PageBeginning& said) {
   // A tail that this page says, too, is of no more use.
-  const PageBeginning said = longest_beginning(chain, tokens, user);
   if (said.tokens > 0 && said.tokens == entry(said.page).tokens.size() && !held(said.page) &&
       entry(said.page).children == 0) {
     forget(said.page);
@@ -106,8 +105,8 @@ PageBeginning PrefixCache::longest_beginning(const PageChain& chain,
 
 void PrefixCache::insert_tail(const PageChain& chain, std::span<const std::int32_t> tokens,
                               std::string_view user, std::int32_t page) {
-  if (longest_beginning(chain, tokens, user).tokens < tokens.size())
-    know(chain, tokens, user, page);
+  const PageBeginning said = longest_beginning(chain, tokens, user);
+  if (said.tokens < tokens.size()) know(chain, tokens, user, page, said);
 }
 
 std::int32_t PrefixCache::take() {

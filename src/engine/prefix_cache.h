@@ -96,8 +96,9 @@ class PrefixCache {
   const Entry& entry(std::int32_t page) const { return entries_[static_cast<std::size_t>(page)]; }
   bool known(std::int32_t page) const { return !entry(page).tokens.empty(); }
   bool follows(const PageChain& chain, std::int32_t page, std::string_view user) const;
+  // `said`: the longest beginning that is known of these tokens.
   void know(const PageChain& chain, std::span<const std::int32_t> tokens, std::string_view user,
-            std::int32_t page);
+            std::int32_t page, const PageBeginning& said);
   void append_idle(std::int32_t page);
   void remove_idle(std::int32_t page);
   void forget(std::int32_t page);
