@@ -84,17 +84,16 @@ void GemmRun::multiply_panels(std::size_t index, std::int64_t panel, int count,
   const bool keep = length(product) <= static_cast<std::int64_t>(kept_) * kChunk;
   for (std::int64_t row = 0; row < product.m; row += kRowBlock) {
     const std::int64_t rows = std::min(kRowBlock, product.m - row);
-    std::memset(buffers.sums, 0, static_cast<std::size_t>(rows) * width * sizeof(float));
+    const Target target = target_of(product, panel, count, row, buffers);
     for (std::int64_t column = 0; column < length(product); column += kChunk) {
       const int columns =
           static_cast<int>(std::min<std::int64_t>(kChunk, length(product) - column));
       const PanelRun run{panel, count, column, columns,
                          keep ? static_cast<std::size_t>(column / kChunk) : 0};
       if (row == 0 || !keep) unpack(product.w, run, buffers);
-      const kernels::TileShape shape{static_cast<int>(rows), count, columns, width};
-      multiply_chunk(product, rows_of(input, row), run, shape, buffers);
+      multiply_chunk(product, rows_of(input, row), run, rows, target, buffers);
     }
-    write(product, panel * kPanelRows, row, rows, width, buffers.sums);
+    if (!target.in_y) write(product, panel * kPanelRows, row, rows, width, buffers.sums);
   }
 }
 
@@ -134,8 +133,27 @@ GemmRun::InputRows GemmRun::rows_of(const PackedInput& input, std::int64_t row) 
           input.sums + i * input.sums_stride,    input.sums_stride};
 }
 
+GemmRun::Target GemmRun::target_of(const Product& product, std::int64_t panel, int count,
+                                   std::int64_t row, const RunBuffers& buffers) const {
+  const bool whole = (panel + count) * kPanelRows <= lanes(product.w);
+  const std::int64_t sum = length(product);
+  if (sum == 0 || sum > kChunk || !whole || product.bias) {
+    const std::size_t width = static_cast<std::size_t>(count) * kPanelRows;
+    if (sum == 0) std::fill_n(buffers.sums, kRowBlock * static_cast<std::int64_t>(width), 0.0f);
+    return {buffers.sums, width, false};
+  }
+  float* y = product.y + static_cast<std::size_t>(row) * product.y_stride + panel * kPanelRows;
+  return {y, product.y_stride, true};
+}
+
 void GemmRun::multiply_chunk(const Product& product, const InputRows& x, const PanelRun& run,
-                             const kernels::TileShape& shape, const RunBuffers& buffers) const {
+                             std::int64_t rows, const Target& target,
+                             const RunBuffers& buffers) const {
+  const bool adds = target.in_y && rule_.write == GradientBackend::Write::add;
+  const kernels::TileShape shape{static_cast<int>(rows), run.count, run.columns, target.stride,
+                                 run.column > 0 ? kernels::Onto::continued
+                                 : adds         ? kernels::Onto::added
+                                                : kernels::Onto::replaced};
   const std::size_t at = static_cast<std::size_t>(run.column);
   const kernels::PanelKernels& panels = kernels_.panels;
   const std::byte* weights = panel_of(buffers, run, 0);
@@ -145,12 +163,12 @@ void GemmRun::multiply_chunk(const Product& product, const InputRows& x, const P
     case ComputeClass::f32:
       panels.multiply_f32({reinterpret_cast<const float*>(x.values) + at, x.value_stride / 4},
                           {reinterpret_cast<const float*>(weights), panel_stride() / 4}, shape,
-                          buffers.sums);
+                          target.sums);
       break;
     case ComputeClass::bf16:
       panels.multiply_bf16({reinterpret_cast<const bf16*>(x.values) + at, x.value_stride / 2},
                            {reinterpret_cast<const bf16*>(weights), panel_stride() / 2}, shape,
-                           buffers.sums);
+                           target.sums);
       break;
     case ComputeClass::i8: {
       const kernels::FormatKernels& format = kernels_.format(product.w.format);
@@ -160,7 +178,7 @@ void GemmRun::multiply_chunk(const Product& product, const InputRows& x, const P
            x.scale_stride, x.sums + at / 16, x.sums_stride},
           {weights, panel_stride(), scale, offsets ? buffers.offset + scales_of(run, 0) : nullptr,
            scale_stride, format.group},
-          shape, buffers.sums);
+          shape, target.sums);
       break;
     }
     case ComputeClass::fp8dyn:
@@ -168,7 +186,7 @@ void GemmRun::multiply_chunk(const Product& product, const InputRows& x, const P
           {reinterpret_cast<const bf16*>(x.values) + at, x.value_stride / 2, x.scale + at / 128,
            x.scale_stride},
           {reinterpret_cast<const bf16*>(weights), panel_stride() / 2, scale, scale_stride}, shape,
-          buffers.sums);
+          target.sums);
       break;
   }
 }

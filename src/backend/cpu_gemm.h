@@ -78,10 +78,10 @@ class GemmRun {
     std::byte* panels;      // [kept chunks][kMaxPanels] panels in the class's order
     float *scale, *offset;  // [kept chunks][kMaxPanels][kChunk / 16][16]
     float* sums;            // [kRowBlock, 64]
-    float* rows;            // [16, kChunk] one panel's rows as F32, or [64, 128] of them
-    float* blocks;          // [16, 512] weights before they are turned
+    float* rows;            // [16, kChunk] one panel's rows as F32
+    float* blocks;          // [32, 512] weights whose columns are wanted, as F32
     std::int8_t* integers;  // [16, kChunk]
-    bf16* codes;            // [64, 128] E4M3 values of weights quantized here
+    bf16* codes;            // [16, 128] E4M3 values of weights quantized here
     std::byte* block;       // a packed block of input rows
   };
 
@@ -92,6 +92,13 @@ class GemmRun {
     std::int64_t column;  // of the sum
     int columns;
     std::size_t slot;  // where the chunk's panels are kept
+  };
+
+  // Where the sums of a run of panels are made: in y if one chunk makes them whole, else apart.
+  struct Target {
+    float* sums;
+    std::size_t stride;
+    bool in_y;
   };
 
   // Row i of y is rows[i]·w, from a block's first row on.
@@ -138,8 +145,10 @@ class GemmRun {
   void dot_run(const Product& product, const PackedInput& input, std::int64_t panel, int count,
                float* sums) const;
   InputRows rows_of(const PackedInput& input, std::int64_t row) const;
+  Target target_of(const Product& product, std::int64_t panel, int count, std::int64_t row,
+                   const RunBuffers& buffers) const;
   void multiply_chunk(const Product& product, const InputRows& x, const PanelRun& run,
-                      const kernels::TileShape& shape, const RunBuffers& buffers) const;
+                      std::int64_t rows, const Target& target, const RunBuffers& buffers) const;
   void write(const Product& product, std::int64_t column, std::int64_t row, std::int64_t rows,
              std::size_t width, const float* sums) const;
 
@@ -181,10 +190,12 @@ class GemmRun {
   void unpack_columns(const MatrixView& w, const PanelRun& run, const RunBuffers& buffers) const;
   void unpack_integers(const MatrixView& w, const PanelRun& run, int p,
                        const RunBuffers& buffers) const;
-  void turn(const MatrixView& w, std::int64_t row, int rows, std::int64_t column, int columns,
-            const RunBuffers& buffers) const;
-  void interleave_turned(const MatrixView& w, const PanelRun& run, int k, int count, int p,
-                         const RunBuffers& buffers) const;
+  void columns(const float* rows, std::size_t stride, const MatrixView& w, const PanelRun& run,
+               int k, int count, const RunBuffers& buffers) const;
+  static int lanes_of(const MatrixView& w, const PanelRun& run, int p);
+  void note_scales(const MatrixView& w, const PanelRun& run, int k,
+                   const RunBuffers& buffers) const;
+  void quantize_columns(const MatrixView& w, const PanelRun& run, const RunBuffers& buffers) const;
 
   // Numbers in a sum, and outputs of a row, of a product.
   std::int64_t length(const Product& p) const {

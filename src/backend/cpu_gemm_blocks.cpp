@@ -187,16 +187,16 @@ void GemmRun::multiply_block(const RowBlock& block, RunBuffers& buffers) const {
 
 void GemmRun::multiply_kept(const Product& product, const KeptRun& run, const RowBlock& block,
                             const PackedInput& input, RunBuffers& buffers) const {
-  const std::size_t width = static_cast<std::size_t>(run.count) * kPanelRows;
   buffers.panels = run.panels;
   buffers.scale = run.scale;
-  std::memset(buffers.sums, 0, static_cast<std::size_t>(block.rows) * width * sizeof(float));
+  const Target target = target_of(product, run.panel, run.count, block.first, buffers);
   for (std::int64_t column = 0; column < input.length; column += kChunk) {
-    const PanelRun chunk = chunk_of(run, column);
-    multiply_chunk(product, rows_of(input, block.first), chunk,
-                   {static_cast<int>(block.rows), run.count, chunk.columns, width}, buffers);
+    multiply_chunk(product, rows_of(input, block.first), chunk_of(run, column), block.rows, target,
+                   buffers);
   }
-  write(product, run.panel * kPanelRows, block.first, block.rows, width, buffers.sums);
+  if (target.in_y) return;
+  write(product, run.panel * kPanelRows, block.first, block.rows,
+        static_cast<std::size_t>(run.count) * kPanelRows, buffers.sums);
 }
 
 }  // namespace nautile

@@ -143,15 +143,22 @@ void GemmRun::pack_turned(const PackedInput& input, std::int64_t begin, std::int
                           float* turned) const {
   const int rows = static_cast<int>(end - begin);
   const std::size_t to = static_cast<std::size_t>(begin - input.first);
+  std::byte* values = input.values + to * input.value_stride;
+  const float* columns = input.x + begin;
+  if (rule_.compute == ComputeClass::bf16) {
+    return kernels_.panels.turn_to_bf16(columns, input.x_stride, static_cast<int>(input.length),
+                                        rows, reinterpret_cast<bf16*>(values),
+                                        input.value_stride / sizeof(bf16));
+  }
+  if (rule_.compute == ComputeClass::f32) {
+    return kernels_.panels.transpose(columns, input.x_stride, static_cast<int>(input.length), rows,
+                                     reinterpret_cast<float*>(values),
+                                     input.value_stride / sizeof(float));
+  }
   for (std::int64_t k = 0; k < input.length; k += kTurnedColumns) {
     const int count = static_cast<int>(std::min(kTurnedColumns, input.length - k));
-    const float* x = input.x + static_cast<std::size_t>(k) * input.x_stride + begin;
-    if (rule_.compute == ComputeClass::f32) {
-      float* values = reinterpret_cast<float*>(input.values + to * input.value_stride);
-      kernels_.panels.transpose(x, input.x_stride, count, rows, values + k, input.value_stride / 4);
-      continue;
-    }
-    kernels_.panels.transpose(x, input.x_stride, count, rows, turned, kTurnedColumns);
+    kernels_.panels.transpose(columns + static_cast<std::size_t>(k) * input.x_stride,
+                              input.x_stride, count, rows, turned, kTurnedColumns);
     for (int r = 0; r < rows; ++r) {
       pack_row(input, to + static_cast<std::size_t>(r), static_cast<std::size_t>(k), count,
                turned + r * kTurnedColumns);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "backend/cpu_gemm.h"
+#include "base/error.h"
 
 namespace nautile {
 
@@ -15,10 +16,10 @@ namespace {
 constexpr std::size_t kPanelBytes = static_cast<std::size_t>(kChunk) * kPanelRows * sizeof(float);
 constexpr std::size_t kPanelScales = static_cast<std::size_t>(kChunk) / 16 * kPanelRows;
 
-// Weights are turned in pieces of this many rows of the sum: one scale of class fp8dyn.
-constexpr int kPiece = 128;
+constexpr int kPiece = 128;  // numbers of a sum that have one scale in class fp8dyn
 constexpr int kRunLanes = kMaxPanels * kPanelRows;
-constexpr int kWidest = 512;  // columns that a run's lanes can touch: two of the widest blocks
+constexpr int kReadRows = 32;  // weight rows that are read together; a tile of amx has as many
+constexpr int kWidest = 512;   // columns that a run's lanes can touch: two of the widest blocks
 
 }  // namespace
 
@@ -49,8 +50,8 @@ void read_row(const kernels::Kernels& kernels, const MatrixView& w, std::int64_t
 GemmRun::RunBuffers GemmRun::make_buffers(Workspace& workspace, std::size_t chunks,
                                           std::size_t block_bytes) const {
   const std::size_t rows = sizeof(float) * kPanelRows * kChunk, integers = kPanelRows * kChunk;
-  const std::size_t blocks = sizeof(float) * kPanelRows * kWidest;
-  const std::size_t codes = sizeof(bf16) * kRunLanes * kPiece;
+  const std::size_t blocks = sizeof(float) * kReadRows * kWidest;
+  const std::size_t codes = sizeof(bf16) * kPanelRows * kPiece;
   const std::size_t panels = chunks * kMaxPanels * panel_stride();
   const std::size_t scales = chunks * sizeof(float) * kMaxPanels * kPanelScales;
   const std::size_t sums = sizeof(float) * kRowBlock * kRunLanes;
@@ -158,72 +159,101 @@ void GemmRun::unpack_rows(const MatrixView& w, const PanelRun& run, int p,
   }
 }
 
-// Panels whose lanes are columns of w: pieces of its rows are turned, then go on as rows do.
+// Panels whose lanes are columns of w.
 void GemmRun::unpack_columns(const MatrixView& w, const PanelRun& run,
                              const RunBuffers& buffers) const {
-  const std::int64_t lane = run.first * kPanelRows;
-  const int lanes = static_cast<int>(std::min<std::int64_t>(run.count * kPanelRows, w.cols - lane));
-  for (int k = 0; k < run.columns; k += kPiece) {
-    const int count = std::min(kPiece, run.columns - k);
-    turn(w, run.column + k, count, lane, lanes, buffers);
-    for (int p = 0; p < run.count; ++p) interleave_turned(w, run, k, count, p, buffers);
-  }
-}
-
-// buffers.rows [columns, 128] = w[row.., column..] turned, as F32; codes of F8 keep their scale
-// apart in class fp8dyn. Formats with blocks are read from the block's first column on.
-void GemmRun::turn(const MatrixView& w, std::int64_t row, int rows, std::int64_t column,
-                   int columns, const RunBuffers& buffers) const {
+  const bool fp8 = rule_.compute == ComputeClass::fp8dyn;
+  if (fp8 && w.format != Format::f8_e4m3) return quantize_columns(w, run, buffers);
+  for (int k = 0; fp8 && k < run.columns; k += kPiece) note_scales(w, run, k, buffers);
   if (w.format == Format::f32) {
-    const float* from = reinterpret_cast<const float*>(column_bytes(w, row, column));
-    kernels_.panels.transpose(from, w.row_stride / sizeof(float), rows, columns, buffers.rows,
-                              kPiece);
+    const float* rows = reinterpret_cast<const float*>(column_bytes(w, run.column, 0));
+    return columns(rows + run.first * kPanelRows, w.row_stride / sizeof(float), w, run, 0,
+                   run.columns, buffers);
+  }
+  if (w.format == Format::bf16 && rule_.compute == ComputeClass::bf16) {
+    const bf16* rows = reinterpret_cast<const bf16*>(column_bytes(w, run.column, 0));
+    for (int p = 0; p < run.count; ++p) {
+      const std::int64_t lane = (run.first + p) * kPanelRows;
+      kernels_.panels.columns_bf16_rows(rows + lane, w.row_stride / sizeof(bf16), run.columns,
+                                        lanes_of(w, run, p),
+                                        reinterpret_cast<bf16*>(panel_of(buffers, run, p)));
+    }
     return;
   }
-  const std::int64_t block = info(w.format).block;
-  const std::int64_t first = column / block * block;
-  const std::int64_t end = std::min(w.cols, (column + columns + block - 1) / block * block);
+  // Other formats by way of F32, from the first column of a block on. In class fp8dyn the codes
+  // alone: their scales are noted.
+  const std::int64_t lane = run.first * kPanelRows, block = info(w.format).block;
+  const std::int64_t first = lane / block * block;
+  const std::int64_t end =
+      std::min(w.cols, (lane + run.count * kPanelRows + block - 1) / block * block);
   MatrixView plain = w;
-  if (rule_.compute == ComputeClass::fp8dyn) plain.scale_format = ScaleFormat::none;
-  for (int r = 0; r < rows; r += kPanelRows) {
-    const int some = std::min(kPanelRows, rows - r);
-    for (int i = 0; i < some; ++i) {
-      float* values = buffers.blocks + i * kWidest;
-      read_row(kernels_, plain, row + r + i, first, end - first, values);
-    }
-    kernels_.panels.transpose(buffers.blocks + (column - first), kWidest, some, columns,
-                              buffers.rows + r, kPiece);
+  if (fp8) plain.scale_format = ScaleFormat::none;
+  for (int k = 0; k < run.columns; k += kReadRows) {
+    const int count = std::min(kReadRows, run.columns - k);
+    for (int i = 0; i < count; ++i)
+      read_row(kernels_, plain, run.column + k + i, first, end - first,
+               buffers.blocks + i * kWidest);
+    columns(buffers.blocks + (lane - first), kWidest, w, run, k, count, buffers);
   }
 }
 
-// Numbers [k, k + count) of the run's chunk, turned, into panel p.
-void GemmRun::interleave_turned(const MatrixView& w, const PanelRun& run, int k, int count, int p,
-                                const RunBuffers& buffers) const {
-  const kernels::PanelKernels& panels = kernels_.panels;
-  const std::int64_t lane = (run.first + p) * kPanelRows;
-  const int lanes = static_cast<int>(std::min<std::int64_t>(kPanelRows, w.cols - lane));
-  const float* rows = buffers.rows + p * kPanelRows * kPiece;
-  std::byte* out = panel_of(buffers, run, p);
-  if (rule_.compute == ComputeClass::f32) {
-    panels.interleave_f32(rows, kPiece, lanes, count,
-                          reinterpret_cast<float*>(out) + k * kPanelRows);
-    return;
+// Numbers [k, k + count) of all the run's panels from `rows`, which begin at the run's first lane.
+void GemmRun::columns(const float* rows, std::size_t stride, const MatrixView& w,
+                      const PanelRun& run, int k, int count, const RunBuffers& buffers) const {
+  for (int p = 0; p < run.count; ++p) {
+    const float* x = rows + p * kPanelRows;
+    std::byte* out = panel_of(buffers, run, p);
+    if (rule_.compute == ComputeClass::f32) {
+      kernels_.panels.columns_f32(x, stride, count, lanes_of(w, run, p),
+                                  reinterpret_cast<float*>(out) + k * kPanelRows);
+    } else {
+      kernels_.panels.columns_bf16(x, stride, count, lanes_of(w, run, p),
+                                   reinterpret_cast<bf16*>(out) + k * kPanelRows);
+    }
   }
-  bf16* pairs = reinterpret_cast<bf16*>(out) + k * kPanelRows;
-  if (rule_.compute == ComputeClass::bf16)
-    return panels.interleave_bf16(rows, kPiece, lanes, count, pairs);
-  // fp8dyn: E4M3 codes are exact in BF16; other weights are quantized here, per lane.
-  float* scale = buffers.scale + scales_of(run, p) + k / 128 * kPanelRows;
-  if (w.format == Format::f8_e4m3) {
-    for (int r = 0; r < lanes; ++r) {
+}
+
+// Lanes of panel p that exist, where they are columns.
+int GemmRun::lanes_of(const MatrixView& w, const PanelRun& run, int p) {
+  return static_cast<int>(
+      std::min<std::int64_t>(kPanelRows, w.cols - (run.first + p) * kPanelRows));
+}
+
+// The scales of E4M3 weights that belong to numbers [k, k + 128) of the run's chunk.
+void GemmRun::note_scales(const MatrixView& w, const PanelRun& run, int k,
+                          const RunBuffers& buffers) const {
+  for (int p = 0; p < run.count; ++p) {
+    float* scale = buffers.scale + scales_of(run, p) + k / kPiece * kPanelRows;
+    const std::int64_t lane = (run.first + p) * kPanelRows;
+    for (int r = 0; r < lanes_of(w, run, p); ++r) {
       scale[r] =
           w.scale_format == ScaleFormat::none ? 1.0f : block_scale(w, run.column + k, lane + r);
     }
-    return panels.interleave_bf16(rows, kPiece, lanes, count, pairs);
   }
-  for (int r = 0; r < lanes; ++r)
-    panels.pack_f8(rows + r * kPiece, count, f8_style(), buffers.codes + r * kPiece, scale + r);
-  panels.interleave_bf16_rows(buffers.codes, kPiece, lanes, count, pairs);
+}
+
+// Class fp8dyn of F32 weights: a column's numbers are quantized here, 128 at a time.
+void GemmRun::quantize_columns(const MatrixView& w, const PanelRun& run,
+                               const RunBuffers& buffers) const {
+  NAUTILE_ASSERT(w.format == Format::f32, "columns of {} are quantized", info(w.format).name);
+  const kernels::PanelKernels& panels = kernels_.panels;
+  for (int p = 0; p < run.count; ++p) {
+    const std::int64_t lane = (run.first + p) * kPanelRows;
+    const int lanes = lanes_of(w, run, p);
+    for (int k = 0; k < run.columns; k += kPiece) {
+      const int count = std::min(kPiece, run.columns - k);
+      const float* from = reinterpret_cast<const float*>(column_bytes(w, run.column + k, lane));
+      panels.transpose(from, w.row_stride / sizeof(float), count, lanes, buffers.rows, kPiece);
+      float* scale = buffers.scale + scales_of(run, p) + k / kPiece * kPanelRows;
+      for (int r = 0; r < lanes; ++r) {
+        panels.pack_f8(buffers.rows + r * kPiece, count, f8_style(), buffers.codes + r * kPiece,
+                       scale + r);
+      }
+      panels.interleave_bf16_rows(
+          buffers.codes, kPiece, lanes, count,
+          reinterpret_cast<bf16*>(panel_of(buffers, run, p)) + k * kPanelRows);
+    }
+  }
 }
 
 }  // namespace nautile

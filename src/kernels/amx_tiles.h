@@ -9,6 +9,8 @@ namespace nautile::kernels {
 struct AmxTiles {
   decltype(PanelKernels::interleave_bf16) interleave_bf16;
   decltype(PanelKernels::interleave_bf16_rows) interleave_bf16_rows;
+  decltype(PanelKernels::columns_bf16) columns_bf16;
+  decltype(PanelKernels::columns_bf16_rows) columns_bf16_rows;
   decltype(PanelKernels::interleave_i8) interleave_i8;
   decltype(PanelKernels::multiply_bf16) multiply_bf16;
   decltype(PanelKernels::multiply_i8) multiply_i8;

@@ -22,6 +22,8 @@ Kernels with_tiles(const Kernels& base, const AmxTiles& tiles) {
   table.isa = Isa::amx;
   table.panels.interleave_bf16 = tiles.interleave_bf16;
   table.panels.interleave_bf16_rows = tiles.interleave_bf16_rows;
+  table.panels.columns_bf16 = tiles.columns_bf16;
+  table.panels.columns_bf16_rows = tiles.columns_bf16_rows;
   table.panels.interleave_i8 = tiles.interleave_i8;
   table.panels.multiply_bf16 = tiles.multiply_bf16;
   table.panels.multiply_i8 = tiles.multiply_i8;

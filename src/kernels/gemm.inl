@@ -28,26 +28,56 @@ static void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, in
   interleave_lanes(QuadsOfI8{q, stride}, rows, count / kI8PerLane, panel);
 }
 
+static void columns_f32(const float* x, std::size_t stride, int rows, int lanes,
+                        float* panel) noexcept {
+  for (int k = 0; k < rows; ++k) {
+    for (int lane = 0; lane < kPanelRows; lane += Vec::kWidth) {
+      const int n = clamp_lanes(lanes - lane);
+      store(panel + k * kPanelRows + lane,
+            load_lanes_of(x + static_cast<std::size_t>(k) * stride + (n > 0 ? lane : 0), n));
+    }
+  }
+}
+template <class T>
+static void columns_pairs(const T* x, std::size_t stride, int rows, int lanes,
+                          bf16* panel) noexcept {
+  for (int k = 0; k < rows; k += 2) {
+    for (int lane = 0; lane < kPanelRows; lane += Vec::kWidth) {
+      const int n = clamp_lanes(lanes - lane);
+      store_lanes_n(panel + (k / 2 * kPanelRows + lane) * 2,
+                    row_pair(x, stride, k, rows, n > 0 ? lane : 0, n), Vec::kWidth);
+    }
+  }
+}
+
 // The sums of M rows × P panels, read from y, written back.
 template <int M, int P>
 struct Sums {
   static constexpr int kCols = P * kRegs;
   Vec at[M][kCols];
 
-  void read(const float* y, std::size_t stride) {
+  // op(a sum, where it lies in y)
+  template <class Op>
+  static inline void each(Op op, float* y, std::size_t stride) {
 #pragma GCC unroll 8
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 8
       for (int c = 0; c < kCols; ++c)
-        at[i][c] = load(y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth);
+        op(i, c, y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth);
     }
   }
-  void write(float* y, std::size_t stride) const {
-#pragma GCC unroll 8
-    for (int i = 0; i < M; ++i) {
-#pragma GCC unroll 8
-      for (int c = 0; c < kCols; ++c)
-        store(y + static_cast<std::size_t>(i) * stride + c * Vec::kWidth, at[i][c]);
+  void read(float* y, const TileShape& shape) {
+    if (shape.onto == Onto::continued) {
+      each([&](int i, int c, const float* p) { at[i][c] = load(p); }, y, shape.y_stride);
+    } else {
+      each([&](int i, int c, const float*) { at[i][c] = splat(0); }, y, shape.y_stride);
+    }
+  }
+  void write(float* y, const TileShape& shape) const {
+    if (shape.onto == Onto::added) {
+      each([&](int i, int c, float* p) { store(p, load(p) + at[i][c]); }, y, shape.y_stride);
+    } else {
+      each([&](int i, int c, float* p) { store(p, at[i][c]); }, y, shape.y_stride);
     }
   }
 };
@@ -84,7 +114,7 @@ struct TileF32 {
     const float* x = input.x + first * input.stride;
     const float* w = panels.w + panel * panels.stride;
     Sums<M, P> sums;
-    sums.read(y, shape.y_stride);
+    sums.read(y, shape);
     for (int k = 0; k < shape.count; ++k) {
       Vec row[P * kRegs];
 #pragma GCC unroll 8
@@ -100,7 +130,7 @@ struct TileF32 {
         for (int c = 0; c < P * kRegs; ++c) sums.at[i][c] = fma(value, row[c], sums.at[i][c]);
       }
     }
-    sums.write(y, shape.y_stride);
+    sums.write(y, shape);
   }
 };
 
@@ -116,7 +146,7 @@ struct TileF32Bf16 {
     const float* x = input.x + first * input.stride;
     const bf16* w = panels.w + panel * panels.stride;
     Sums<M, P> sums;
-    sums.read(y, shape.y_stride);
+    sums.read(y, shape);
     for (int k = 0; k < shape.count; k += 2) {
       IntVec row[P * kRegs];
 #pragma GCC unroll 8
@@ -134,7 +164,7 @@ struct TileF32Bf16 {
         }
       }
     }
-    sums.write(y, shape.y_stride);
+    sums.write(y, shape);
   }
 };
 
@@ -147,12 +177,12 @@ struct TileBf16 {
   static inline void run(const Input& input, std::size_t first, const Panels& panels,
                          std::size_t panel, const TileShape& shape, float* y) {
     Sums<M, P> sums;
-    sums.read(y, shape.y_stride);
+    sums.read(y, shape);
     add_bf16<M, P>(sums, reinterpret_cast<const std::byte*>(input.x + first * input.stride),
                    input.stride * 2,
                    reinterpret_cast<const std::byte*>(panels.w + panel * panels.stride),
                    panels.stride * 2, (shape.count + 1) / 2);
-    sums.write(y, shape.y_stride);
+    sums.write(y, shape);
   }
 };
 
@@ -167,7 +197,7 @@ struct TileF8 {
     const std::byte* x = reinterpret_cast<const std::byte*>(input.q + first * input.q_stride);
     const std::byte* w = reinterpret_cast<const std::byte*>(panels.q + panel * panels.q_stride);
     Sums<M, P> sums;
-    sums.read(y, shape.y_stride);
+    sums.read(y, shape);
     for (int slab = 0; slab * 128 < shape.count; ++slab) {
       const int left = shape.count - slab * 128;
       Sums<M, P> part;
@@ -192,7 +222,7 @@ struct TileF8 {
         }
       }
     }
-    sums.write(y, shape.y_stride);
+    sums.write(y, shape);
   }
 };
 
@@ -219,7 +249,7 @@ struct TileI8 {
     const std::byte* x = input.q + first * input.q_stride;
     const std::byte* w = panels.q + panel * panels.q_stride;
     Sums<M, P> sums;
-    sums.read(y, shape.y_stride);
+    sums.read(y, shape);
     for (int g = 0; g * G < shape.count; ++g) {
       IntVec dots[M][P * kRegs];
       std::int32_t input_sum[M];
@@ -273,7 +303,7 @@ struct TileI8 {
         }
       }
     }
-    sums.write(y, shape.y_stride);
+    sums.write(y, shape);
   }
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "base/bf16.h"
 #include "kernels/amx_tiles.h"
@@ -11,6 +12,7 @@ namespace nautile::kernels::amx_emulated {
 namespace {
 #include "kernels/vec_avx512.h"
 // Each part is written over the parts before it.
+#include "kernels/pairs.inl"
 #include "kernels/tile_avx512.h"
 // The tile registers:
 #include "kernels/amx_config.h"

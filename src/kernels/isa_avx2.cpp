@@ -17,6 +17,7 @@ namespace {
 #include "kernels/tile_avx2.h"
 #include "kernels/bf16_fma.h"
 #include "kernels/vec_bits_avx2.h"
+#include "kernels/pairs.inl"
 #include "kernels/rows.inl"
 #include "kernels/pack.inl"
 #include "kernels/attention.inl"

@@ -17,6 +17,7 @@ namespace {
 #include "kernels/tile_avx512.h"
 #include "kernels/bf16_fma.h"
 #include "kernels/vec_bits_avx512.h"
+#include "kernels/pairs.inl"
 #include "kernels/rows.inl"
 #include "kernels/pack.inl"
 #include "kernels/attention.inl"

@@ -22,13 +22,18 @@ inline constexpr int kMaxPanels = 4;
 // Keys of one attention block, cut by absolute position.
 inline constexpr int kKeyBlock = 64;
 
-// m rows of input against `panels` panels over `count` columns. The sums continue from y:
-// y[i][16·p + lane] (row stride y_stride floats) is read and written.
+// What becomes of y: the sums continue from it, replace it (it is not read), or begin at zero and
+// are added to it.
+enum class Onto : std::uint8_t { continued, replaced, added };
+
+// m rows of input against `panels` panels over `count` columns; `count` is at most kChunk if sums
+// are added. y is [m][16·panels], row stride y_stride floats.
 struct TileShape {
   int m;
   int panels;
   int count;
   std::size_t y_stride;
+  Onto onto = Onto::continued;
 };
 
 // Class f32: y = fma(x[k], w[k], y) in ascending k.
@@ -111,6 +116,14 @@ struct PanelKernels {
   // 64 columns.
   void (*interleave_i8)(const std::int8_t* q, std::size_t stride, int rows, int count,
                         std::byte* panel) noexcept;
+  // Panels whose lanes are columns of x (`lanes` of at most 16) and whose sums run over its rows,
+  // in the same orders.
+  void (*columns_f32)(const float* x, std::size_t stride, int rows, int lanes,
+                      float* panel) noexcept;
+  void (*columns_bf16)(const float* x, std::size_t stride, int rows, int lanes,
+                       bf16* panel) noexcept;
+  void (*columns_bf16_rows)(const bf16* x, std::size_t stride, int rows, int lanes,
+                            bf16* panel) noexcept;
   int i8_panel_bytes;
   // y[c][r] = x[r][c]
   void (*transpose)(const float* x, std::size_t stride, int rows, int columns, float* y,
@@ -118,6 +131,9 @@ struct PanelKernels {
 
   // Inputs of a class from F32 rows. count is padded as the structs above say.
   void (*pack_bf16)(const float* x, int count, bf16* out) noexcept;
+  // y[c][r] = x[r][c], rounded; after an odd number of rows a zero.
+  void (*turn_to_bf16)(const float* x, std::size_t stride, int rows, int columns, bf16* y,
+                       std::size_t y_stride) noexcept;
   // scale = amax/kI8InputMax, q = nearest even of x·(kI8InputMax/amax); count is a multiple of 32.
   void (*pack_i8)(const float* x, int count, std::byte* q, float* scale,
                   std::int32_t* sums) noexcept;

@@ -5,6 +5,21 @@ static void pack_bf16(const float* x, int count, bf16* out) noexcept {
   if (count & 1) out[count] = bf16{0};
 }
 
+static void turn_to_bf16(const float* x, std::size_t stride, int rows, int columns, bf16* y,
+                         std::size_t y_stride) noexcept {
+  constexpr int w = Vec::kWidth;
+  for (int r = 0; r < rows; r += 2 * w) {
+    const int pairs = clamp_lanes((rows - r + 1) / 2);
+    for (int c = 0; c < columns; c += w) {
+      const int n = clamp_lanes(columns - c);
+      decltype(IntVec::v) turned[w];
+      turn_pairs(x, stride, r, rows, c, n, turned);
+      for (int i = 0; i < n; ++i)
+        store_lanes_n(y + static_cast<std::size_t>(c + i) * y_stride + r, {turned[i]}, pairs);
+    }
+  }
+}
+
 static void pack_i8(const float* x, int count, std::byte* q, float* scale,
                     std::int32_t* sums) noexcept {
   constexpr int w = Vec::kWidth;

@@ -88,6 +88,35 @@ void interleave_pairs(const T* x, std::size_t stride, int rows, int count, bf16*
   }
 }
 
+void columns_f32(const float* x, std::size_t stride, int rows, int lanes, float* panel) noexcept {
+  for (int k = 0; k < rows; ++k) {
+    for (int r = 0; r < kR; ++r)
+      panel[k * kR + r] =
+          r < lanes ? x[static_cast<std::size_t>(k) * stride + static_cast<std::size_t>(r)] : 0.0f;
+  }
+}
+
+template <class T>
+void columns_pairs(const T* x, std::size_t stride, int rows, int lanes, bf16* panel) noexcept {
+  for (int k = 0; k < (rows + 1) / 2 * 2; ++k) {
+    for (int r = 0; r < kR; ++r) {
+      const bool inside = r < lanes && k < rows;
+      panel[(k / 2 * kR + r) * 2 + k % 2] =
+          inside ? rounded(x[static_cast<std::size_t>(k) * stride + static_cast<std::size_t>(r)])
+                 : bf16{0};
+    }
+  }
+}
+
+void turn_to_bf16(const float* x, std::size_t stride, int rows, int columns, bf16* y,
+                  std::size_t y_stride) noexcept {
+  for (std::size_t c = 0; c < static_cast<std::size_t>(columns); ++c) {
+    for (std::size_t r = 0; r < static_cast<std::size_t>((rows + 1) / 2 * 2); ++r)
+      y[c * y_stride + r] =
+          r < static_cast<std::size_t>(rows) ? to_bf16(x[r * stride + c]) : bf16{0};
+  }
+}
+
 void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count,
                    std::byte* panel) noexcept {
   for (int k = 0; k < count; ++k) {
@@ -139,9 +168,11 @@ template <class One>
 void each_output(const TileShape& shape, float* y, One one) noexcept {
   for (int i = 0; i < shape.m; ++i) {
     for (int n = 0; n < shape.panels * kR; ++n) {
+      float& to = y[static_cast<std::size_t>(i) * shape.y_stride + static_cast<std::size_t>(n)];
+      float sum = shape.onto == Onto::continued ? to : 0.0f;
       one(static_cast<std::size_t>(i), static_cast<std::size_t>(n / kR),
-          static_cast<std::size_t>(n % kR),
-          y[static_cast<std::size_t>(i) * shape.y_stride + static_cast<std::size_t>(n)]);
+          static_cast<std::size_t>(n % kR), sum);
+      to = shape.onto == Onto::added ? to + sum : sum;
     }
   }
 }
@@ -274,9 +305,13 @@ const Kernels table = {
                .interleave_bf16 = interleave_pairs<float>,
                .interleave_bf16_rows = interleave_pairs<bf16>,
                .interleave_i8 = interleave_i8,
+               .columns_f32 = columns_f32,
+               .columns_bf16 = columns_pairs<float>,
+               .columns_bf16_rows = columns_pairs<bf16>,
                .i8_panel_bytes = 2,
                .transpose = transpose_rows,
                .pack_bf16 = pack_bf16,
+               .turn_to_bf16 = turn_to_bf16,
                .pack_i8 = pack_i8,
                .pack_f8 = pack_f8,
                .multiply_f32 = multiply_f32,

@@ -48,6 +48,17 @@ static void interleave_bf16_rows(const bf16* x, std::size_t stride, int rows, in
   }
 }
 
+// The lanes of a tile are rows of pairs: columns of x, turned.
+template <class T>
+static void columns_pairs(const T* x, std::size_t stride, int rows, int lanes,
+                          bf16* panel) noexcept {
+  for (int first = 0; first < rows; first += 32) {
+    __m512i turned[kPanelRows];
+    turn_pairs(x, stride, first, rows, 0, lanes, turned);
+    for (int r = 0; r < kPanelRows; ++r, panel += 32) _mm512_storeu_si512(panel, turned[r]);
+  }
+}
+
 static void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count,
                           std::byte* panel) noexcept {
   for (int first = 0; first < count; first += 64) {
@@ -118,7 +129,11 @@ struct Sums {
   alignas(64) float at[P][Q][kPanelRows][kHalf];
 
   // y begins at the block's first row and panel; `rows` rows of it exist.
-  void read(const float* y, std::size_t stride, int rows) {
+  void read(const float* y, std::size_t stride, int rows, Onto onto) {
+    if (onto != Onto::continued) {
+      std::memset(at, 0, sizeof at);
+      return;
+    }
     for (int p = 0; p < P; ++p) {
       for (int q = 0; q < Q; ++q) {
         __m512i r[16];
@@ -132,14 +147,16 @@ struct Sums {
       }
     }
   }
-  void write(float* y, std::size_t stride, int rows) const {
+  void write(float* y, std::size_t stride, int rows, Onto onto) const {
     for (int p = 0; p < P; ++p) {
       for (int q = 0; q < Q; ++q) {
         __m512i r[16];
         for (int i = 0; i < 16; ++i) r[i] = _mm512_load_si512(at[p][q][i]);
         transpose(r);
         for (int i = 0; i < 16 && q * kHalf + i < rows; ++i) {
-          _mm512_storeu_si512(y + at_row(q * kHalf + i, stride) + p * kPanelRows, r[i]);
+          float* to = y + at_row(q * kHalf + i, stride) + p * kPanelRows;
+          const Vec sum{_mm512_castsi512_ps(r[i])};
+          store(to, onto == Onto::added ? load(to) + sum : sum);
         }
       }
     }
@@ -309,12 +326,13 @@ struct TileI8 {
 
 template <class Tile, int P, int Q>
 static void multiply_block(Tiles& tiles, const InputBlock& block, const typename Tile::Panels& w,
-                           int panel, const Span& span, float* y, std::size_t stride) {
+                           int panel, const Span& span, const TileShape& shape, float* y) {
   Sums<P, Q> sums;
-  float* at = y + at_row(span.row, stride) + panel * kPanelRows;
-  sums.read(at, stride, span.rows);
+  float* at = y + at_row(span.row, shape.y_stride) + panel * kPanelRows;
+  const Onto onto = span.column > 0 ? Onto::continued : shape.onto;
+  sums.read(at, shape.y_stride, span.rows, onto);
   Tile::template add<P, Q>(tiles, block, w, panel, span, sums);
-  sums.write(at, stride, span.rows);
+  sums.write(at, shape.y_stride, span.rows, onto);
 }
 
 template <class Tile>
@@ -332,7 +350,7 @@ static void multiply(const typename Tile::Input& x, const typename Tile::Panels&
         const auto run =
             pair ? (span.rows > kHalf ? multiply_block<Tile, 2, 2> : multiply_block<Tile, 2, 1>)
                  : (span.rows > kHalf ? multiply_block<Tile, 1, 2> : multiply_block<Tile, 1, 1>);
-        run(tiles, block, w, panel, span, y, shape.y_stride);
+        run(tiles, block, w, panel, span, shape, y);
       }
     }
   }
@@ -349,6 +367,8 @@ static void multiply_i8(const I8Input& x, const I8Panels& w, const TileShape& sh
 
 static constexpr AmxTiles kTiles = {.interleave_bf16 = interleave_bf16,
                                     .interleave_bf16_rows = interleave_bf16_rows,
+                                    .columns_bf16 = columns_pairs<float>,
+                                    .columns_bf16_rows = columns_pairs<bf16>,
                                     .interleave_i8 = interleave_i8,
                                     .multiply_bf16 = multiply<TileBf16>,
                                     .multiply_i8 = multiply_i8,

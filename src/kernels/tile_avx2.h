@@ -17,11 +17,22 @@ static inline IntVec splat_lane(const void* p) {
   __builtin_memcpy(&lane, p, 4);
   return {_mm256_set1_epi32(lane)};
 }
+static inline void store_lanes_n(void* p, IntVec x, int n) {
+  _mm256_maskstore_epi32(static_cast<int*>(p), first_lanes(n), x.v);
+}
 static inline Vec low_bf16(IntVec x) {
   return {_mm256_castsi256_ps(_mm256_slli_epi32(x.v, 16))};
 }
 static inline Vec high_bf16(IntVec x) {
   return {_mm256_castsi256_ps(_mm256_and_si256(x.v, _mm256_set1_epi32(-65536)))};
+}
+// Lanes of BF16 pairs, `even` in the low half: of numbers that are BF16, and of any.
+static inline IntVec join_pairs(Vec even, Vec odd) {
+  return {_mm256_or_si256(_mm256_srli_epi32(_mm256_castps_si256(even.v), 16),
+                          _mm256_castps_si256(odd.v))};
+}
+static inline IntVec round_to_pairs(Vec even, Vec odd) {
+  return {_mm256_blend_epi16(_mm256_srli_epi32(round_high(even), 16), round_high(odd), 0xaa)};
 }
 static constexpr int kDigits = 1;
 static inline IntVec start_i8() {

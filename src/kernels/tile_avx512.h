@@ -18,11 +18,23 @@ static inline IntVec splat_lane(const void* p) {
   __builtin_memcpy(&lane, p, 4);
   return {_mm512_set1_epi32(lane)};
 }
+static inline void store_lanes_n(void* p, IntVec x, int n) {
+  _mm512_mask_storeu_epi32(p, first_lanes(n), x.v);
+}
 static inline Vec low_bf16(IntVec x) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(x.v, 16))};
 }
 static inline Vec high_bf16(IntVec x) {
   return {_mm512_castsi512_ps(_mm512_and_si512(x.v, _mm512_set1_epi32(-65536)))};
+}
+// Lanes of BF16 pairs, `even` in the low half: of numbers that are BF16, and of any.
+static inline IntVec join_pairs(Vec even, Vec odd) {
+  return {_mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even.v), 16),
+                          _mm512_castps_si512(odd.v))};
+}
+static inline IntVec round_to_pairs(Vec even, Vec odd) {
+  return {_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(round_high(even), 16),
+                                  round_high(odd))};
 }
 // VPDPBUSD wants unsigned by signed: panels hold q + 128, and 128·Σx is taken away at the end.
 // Inputs are two digits: the products with the high ones, times 256, then those with the low ones.

@@ -86,13 +86,17 @@ static inline Vec load_bf16_n(const bf16* p, int n) {
   for (int i = 0; i < n; ++i) lanes[i] = p[i];
   return widen_bf16(_mm_load_si128(reinterpret_cast<const __m128i*>(lanes)));
 }
-static inline __m128i round_to_bf16(Vec x) {
+// Rounds to nearest even; the result is the high half of each lane.
+static inline __m256i round_high(Vec x) {
   const __m256i bits = _mm256_castps_si256(x.v);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   const __m256i up = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
   const __m256i quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x400000));
   const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
-  const __m256i high = _mm256_srli_epi32(_mm256_blendv_epi8(up, quiet, nan), 16);
+  return _mm256_blendv_epi8(up, quiet, nan);
+}
+static inline __m128i round_to_bf16(Vec x) {
+  const __m256i high = _mm256_srli_epi32(round_high(x), 16);
   return _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1));
 }
 static inline void store_bf16(bf16* p, Vec x) {

@@ -79,13 +79,16 @@ static inline Vec load_bf16_n(const bf16* p, int n) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
 }
 // Rounds to nearest even by integer arithmetic: VCVTNEPS2BF16 flushes subnormals, this does not.
-static inline __m256i round_to_bf16(Vec x) {
+// The result is the high half of each lane.
+static inline __m512i round_high(Vec x) {
   const __m512i bits = _mm512_castps_si512(x.v);
   const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
-  __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+  const __m512i rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
   const __mmask16 nan = _mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q);
-  rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
-  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16));
+  return _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x400000));
+}
+static inline __m256i round_to_bf16(Vec x) {
+  return _mm512_cvtepi32_epi16(_mm512_srli_epi32(round_high(x), 16));
 }
 static inline void store_bf16(bf16* p, Vec x) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), round_to_bf16(x));

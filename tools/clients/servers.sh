@@ -27,6 +27,7 @@ wait_for_line() {
 
 # start_scripted SCRIPT: sets scripted_url.
 start_scripted() {
+  : >"$work/scripted.log"  # an earlier server's address must not be found in it
   "$root/build/release/scripted_server" "$1" >"$work/scripted.log" 2>&1 &
   servers_pids="$servers_pids $!"
   scripted_url=$(wait_for_line "$work/scripted.log" '^http://')
@@ -36,6 +37,7 @@ start_scripted() {
 start_real() {
   real_log=$1
   shift
+  : >"$real_log"
   printf 'check:%s\n' "$servers_key" >"$work/keys.txt"
   "$root/build/release/nautile" serve --port 0 --api-keys "$work/keys.txt" "$@" >"$real_log" 2>"$real_log.json" &
   real_pid=$!

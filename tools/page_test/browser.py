@@ -60,8 +60,21 @@ class Browser:
     def send(self, text, wait=True):
         self.page.locator("#input").fill(text)
         self.page.keyboard.press("Enter")
+        expect(self.page.locator("#input")).to_have_value("")  # taken
         if wait:
             self.settle()
+
+    def wait_for_stored(self, count):
+        """Until the browser's storage has that many conversations: a reload drops what is still being written."""
+        self.page.wait_for_function(
+            """count => new Promise((resolve, reject) => {
+              const open = indexedDB.open('nautile');
+              open.onerror = () => reject(open.error);
+              open.onsuccess = () => {
+                const heads = open.result.transaction('heads').objectStore('heads').count();
+                heads.onsuccess = () => { open.result.close(); resolve(heads.result === count); };
+              };
+            })""", arg=count)
 
     def settle(self):
         """Waits until no answer is being made."""

@@ -150,6 +150,7 @@ def keeps_conversations(run):
         expect(it.page.locator("#list a")).to_have_count(3)
         expect(it.answer()).to_contain_text("a third one")
         it.menu(it.page.locator(".entry").filter(has_text="Number 3").get_by_role("button"), "Delete")
+        it.wait_for_stored(2)
         it.page.reload()
         expect(it.page.locator("#list a")).to_have_count(2)
 
