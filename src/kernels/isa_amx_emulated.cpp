@@ -10,15 +10,17 @@
 
 namespace nautile::kernels::amx_emulated {
 namespace {
-#include "kernels/vec_avx512.h"
 // Each part is written over the parts before it.
-#include "kernels/pairs.inl"
+// clang-format off
+#include "kernels/vec_avx512.h"
 #include "kernels/tile_avx512.h"
+#include "kernels/pairs.inl"
 // The tile registers:
 #include "kernels/amx_config.h"
 #include "kernels/amx_emulated.h"
 // The products:
 #include "kernels/tile_amx.h"
+// clang-format on
 }  // namespace
 
 extern constinit const AmxTiles tiles;
