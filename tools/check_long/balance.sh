@@ -1,7 +1,7 @@
 #!/bin/sh
 # balance.sh — auxiliary-loss-free balancing on recipes/think-small.toml: the largest over layers of the fullest
 # expert's load over the mean, averaged over the last 100 of 300 steps, is at most 1.5; with the bias frozen
-# it is larger. No balance loss in either. An hour on one core; a run that was stopped goes on.
+# it is larger. No balance loss in either. Half an hour on one core; a run that was stopped goes on.
 #
 #   NAUTILE_WORK  where the runs lie (default build/check-long/balance)
 set -eu

@@ -2,7 +2,7 @@
 # precision.sh — FP8 against BF16 on recipes/think-small.toml: three runs of 256 steps of 4,096 tokens (BF16,
 # FP8, and BF16 with gradients summed over other micro-batches, as the control), evaluated after each step.
 # The mean held-out loss over the last 200 steps (over 1 M tokens) may differ by 0.25 %, or by twice what the
-# control does. Some hours on one core; a run that was stopped goes on.
+# control does. Half an hour on one core; a run that was stopped goes on.
 #
 #   NAUTILE_WORK  where the runs lie (default build/check-long/precision)
 set -eu
