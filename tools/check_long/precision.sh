@@ -23,7 +23,7 @@ train() {
   "$nautile" train recipes/think-small.toml --out "$work/$1" --threads 1 --quiet \
     --set "data.folder=\"$data\"" --set "train.precision=\"$2\"" --set "train.slots=$3" \
     --set train.tokens=1048576 --set train.batch_tokens=4096 --set schedule.warmup_steps=20 \
-    --set eval.every=1 --set eval.tokens=1400 --set samples.every=0 --set checkpoint.every=32
+    --set eval.every=1 --set eval.tokens=1600 --set samples.every=0 --set checkpoint.every=32
 }
 train bf16 bf16 2
 train fp8 fp8 2
