@@ -56,7 +56,7 @@ struct Sums {
   static constexpr int kCols = P * kRegs;
   Vec at[M][kCols];
 
-  // op(a sum, where it lies in y)
+  // op(row, register of the row, where the sums lie in y)
   template <class Op>
   static inline void each(Op op, float* y, std::size_t stride) {
 #pragma GCC unroll 8
