@@ -1,6 +1,8 @@
 """Schemas for structured_check.py that are no ordinary ones: keywords that are to be refused by name, and schemas
 that are made to cost much."""
 
+import random
+
 # Every keyword of draft 2020-12 (and three of older drafts) that docs and README do not list, with a value.
 OUTSIDE = {
     "not": {"type": "null"},
@@ -61,6 +63,21 @@ def nested(schema, wrap, times):
     return schema
 
 
+def hostile_patterns(count):
+    """Expressions of repetitions in repetitions over classes that overlap; the same ones every time."""
+    chance = random.Random(7)
+
+    def piece(depth):
+        if depth == 0:
+            return chance.choice(["a", "aa", "[ab]", "[a-z]", ".", "\\w", "\\s?", "\\p{L}", "x?", "\\d+"])
+        within = "|".join("".join(piece(depth - 1) for _ in range(chance.randrange(1, 4))) for _ in range(chance.randrange(1, 4)))
+        few = chance.randrange(5)
+        return f"({within})" + chance.choice(["*", "+", "?", f"{{{few},{few + chance.choice([1, 20, 1000])}}}", f"{{{chance.choice([2, 30])}}}"])
+
+    for _ in range(count):
+        yield f"^{piece(chance.randrange(1, 5))}$"
+
+
 def hostile():
     """(what, schema) of schemas that a careless automaton spends minutes or gigabytes on."""
     text = {"type": "string"}
@@ -99,6 +116,8 @@ def hostile():
                     "^(\\p{L}{1,50} ?){1,50}$", "^" + "(a?){50}" * 4 + "$", "^(" + "|".join(f"w{i}x*" for i in range(300)) + ")*$"):
         yield f"pattern {pattern[:40]}", {**text, "pattern": pattern}
         yield f"pattern {pattern[:40]} with a length", {**text, "pattern": pattern, "minLength": 3, "maxLength": 200}
+    for i, pattern in enumerate(hostile_patterns(140)):
+        yield f"pattern {pattern[:40]}", {**text, "pattern": pattern, **({"minLength": 3, "maxLength": 200} if i % 2 else {})}
     yield "three patterns at once", {"type": "string", "allOf": [{"pattern": p} for p in ("(a+)+b", "(b+)+a", "[ab]*a[ab]{15}")]}
     yield "a number between close bounds", {"type": "number", "minimum": 0.1234567890123, "maximum": 0.1234567890124}
     yield "a multiple of 999,983", {"type": "integer", "multipleOf": 999_983, "minimum": 0, "maximum": 10**15}
