@@ -155,6 +155,23 @@ TEST_F(BatchEngineRequests, GrammarsHoldWithTightBudgets) {
   EXPECT_NE(run_one(*engine, r).error, "");
 }
 
+// Found out only while the answer is written; the fault is the request's, not the engine's.
+TEST_F(BatchEngineRequests, AGrammarTooAmbiguousToFollowIsUnsupported) {
+  const auto engine = engine_of();
+  const GrammarVocabulary vocabulary(tiny_.tokenizer);
+  Request r = random_request(10, 200);
+  r.grammar = std::make_shared<const CompiledGrammar>(
+      GrammarPlan::of(
+          {GrammarKind::regex,
+           R"(((((\w|a){30}|(a|[ab]|[a-z]){1,1000}){1,1000}|(\p{L}|aa){2,1000}){1,1000}){2,1000})",
+           JsonSpace::compact}),
+      vocabulary);
+  force(r, 'a' - ' ');
+  const Reply reply = run_one(*engine, r);
+  EXPECT_NE(reply.error.find("ambiguous"), std::string::npos) << reply.error;
+  EXPECT_EQ(reply.error_kind, ErrorKind::unsupported);
+}
+
 TEST_F(BatchEngineRequests, RefusesWhenTheQueueIsFullAndWhenItDrains) {
   const auto engine = engine_of({.context = 320, .most_running = 2, .queue = 3});
   std::vector<std::unique_ptr<Reply>> replies;

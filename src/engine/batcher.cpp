@@ -381,9 +381,9 @@ void Batcher::end_choice(Choice& choice, Finish finish) {
   if (buried_.size() > before && finish != Finish::cancelled) ++counts_.finished;
 }
 
-void Batcher::fail_request(LiveRequest& request, const std::string& error) {
+void Batcher::fail_request(LiveRequest& request, const std::string& error, ErrorKind kind) {
   ++counts_.failed;
-  request.fail(error);
+  request.fail(error, kind);
   for (const std::unique_ptr<Choice>& choice : request.choices()) {
     if (choice->state != Choice::State::ended) leave(*choice);
   }

@@ -80,7 +80,8 @@ class Batcher {
   std::optional<std::vector<std::int32_t>> fork_pages(const Sequence& leader);
   void give_pages_back(Choice& choice);
   void end_choice(Choice& choice, Finish finish);
-  void fail_request(LiveRequest& request, const std::string& error);
+  void fail_request(LiveRequest& request, const std::string& error,
+                    ErrorKind kind = ErrorKind::failure);
   void leave(Choice& choice);
   void bury();
 

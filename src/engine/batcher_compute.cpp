@@ -123,8 +123,11 @@ void Batcher::compute(std::span<const Part> parts) {
     const std::string& error = !broken.empty()      ? broken
                                : !job.error.empty() ? job.error
                                                     : job.choice->sequence.error();
-    if (!error.empty() && job.choice->state != Choice::State::ended)
-      fail_request(job.choice->request, error);
+    const bool own = broken.empty() && job.error.empty();
+    if (!error.empty() && job.choice->state != Choice::State::ended) {
+      fail_request(job.choice->request, error,
+                   own ? job.choice->sequence.error_kind() : ErrorKind::failure);
+    }
   }
   std::int64_t first = 0;
   const std::uint64_t decoded = counts_.decode_rows;

@@ -89,6 +89,7 @@ struct Reply {
   std::vector<TokenLogprob> prompt;
   Usage prompt_usage;
   std::string error, disorder;  // disorder: which promise about events was broken
+  ErrorKind error_kind = ErrorKind::failure;
   int started = 0;
   bool ended = false;
   Admission admission;
@@ -102,6 +103,7 @@ struct Reply {
     if (ended) disorder = "an event after the end";
     if (event.kind == Event::Kind::failed) {
       error = event.error;
+      error_kind = event.error_kind;
       ended = true;
       return;
     }

@@ -147,11 +147,12 @@ void LiveRequest::finish(Choice& choice, Finish finish) {
   emit(event);
 }
 
-void LiveRequest::fail(const std::string& error) {
+void LiveRequest::fail(const std::string& error, ErrorKind kind) {
   Event event = event_of(Event::Kind::failed, nullptr);
   event.finish = Finish::failed;
   event.usage = usage(nullptr);
   event.error = error;
+  event.error_kind = kind;
   emit(event);
 }
 

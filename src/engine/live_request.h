@@ -54,7 +54,7 @@ class LiveRequest {
   bool started() const { return started_; }
   void tell(Choice& choice);  // what text is ready, if any
   void finish(Choice& choice, Finish finish);
-  void fail(const std::string& error);  // of all choices
+  void fail(const std::string& error, ErrorKind kind);  // of all choices
   std::int64_t cached_tokens() const { return cached_; }
 
  private:

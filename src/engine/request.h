@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "engine/sampler.h"
 #include "text/grammar.h"
 #include "text/tokenizer.h"
@@ -91,6 +92,8 @@ struct Event {
   std::string stop;   // the stop string that ended it
   Usage usage;        // `started`: of the prompt; `finished`: all
   std::string error;  // `failed`: for the user to read
+  // `failed`: unsupported if the request asked for what cannot be done.
+  ErrorKind error_kind = ErrorKind::failure;
 };
 
 }  // namespace nautile::engine

@@ -159,6 +159,9 @@ void Sequence::choose(std::span<const float> logits, ChoiceScratch& scratch) {
     if (grammar_ && !grammar_->accept(chosen_.token))
       fail(ErrorKind::failure, "token {} fits the grammar's mask and not the grammar",
            chosen_.token);
+  } catch (const Error& error) {
+    error_ = error.what();
+    error_kind_ = error.kind();
   } catch (const std::exception& error) {
     error_ = error.what();
   }

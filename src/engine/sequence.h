@@ -80,6 +80,7 @@ class Sequence {
   // are of the logits [W] and of the tokens before, of nothing else. Remembers it or the error.
   void choose(std::span<const float> logits, ChoiceScratch& scratch);
   const std::string& error() const { return error_; }
+  ErrorKind error_kind() const { return error_kind_; }
   void set_error(std::string error) { error_ = std::move(error); }
   // Says the token that was drawn -> whether that was the last.
   Finish take_choice();
@@ -118,6 +119,7 @@ class Sequence {
   enum class Reasoning : std::uint8_t { open, closed } reasoning_ = Reasoning::open;
   TokenLogprob chosen_;
   std::string error_;
+  ErrorKind error_kind_ = ErrorKind::failure;
 };
 
 }  // namespace nautile::engine

@@ -184,7 +184,9 @@ void Answering::take_open(std::size_t prompt, const Event& event) {
       case Event::Kind::finished:
         return finished(choice, event);
       case Event::Kind::failed:
-        return fail(internal_error(event.error));
+        return fail(event.error_kind == ErrorKind::unsupported
+                        ? field_error("", "unsupported_value", event.error)
+                        : internal_error(event.error));
     }
   } catch (const std::exception& thrown) {
     fail(api_error_of(thrown));
