@@ -34,7 +34,7 @@ static void columns_f32(const float* x, std::size_t stride, int rows, int lanes,
     for (int lane = 0; lane < kPanelRows; lane += Vec::kWidth) {
       const int n = clamp_lanes(lanes - lane);
       store(panel + k * kPanelRows + lane,
-            load_lanes_of(x + static_cast<std::size_t>(k) * stride + (n > 0 ? lane : 0), n));
+            load_some(x + static_cast<std::size_t>(k) * stride + (n > 0 ? lane : 0), n));
     }
   }
 }

@@ -9,18 +9,12 @@ static inline void each_register(int n, Body body) {
   for (; i + w <= n; i += w) body(i, w);
   if (i < n) body(i, n - i);
 }
-static inline Vec load_some(const float* p, int n) {
-  return n == Vec::kWidth ? load(p) : load_n(p, n);
-}
 static inline void store_some(float* p, Vec x, int n) {
   if (n == Vec::kWidth) {
     store(p, x);
   } else {
     store_n(p, x, n);
   }
-}
-static inline Vec load_some(const bf16* p, int n) {
-  return n == Vec::kWidth ? load_bf16(p) : load_bf16_n(p, n);
 }
 static inline void store_some(bf16* p, Vec x, int n) {
   if (n == Vec::kWidth) {

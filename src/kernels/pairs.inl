@@ -5,10 +5,10 @@
 static inline int clamp_lanes(int left) {
   return left < 0 ? 0 : left < Vec::kWidth ? left : Vec::kWidth;
 }
-static inline Vec load_lanes_of(const float* p, int n) {
+static inline Vec load_some(const float* p, int n) {
   return n == Vec::kWidth ? load(p) : load_n(p, n);
 }
-static inline Vec load_lanes_of(const bf16* p, int n) {
+static inline Vec load_some(const bf16* p, int n) {
   return n == Vec::kWidth ? load_bf16(p) : load_bf16_n(p, n);
 }
 static inline IntVec pair_of(Vec even, Vec odd, const float*) {
@@ -23,8 +23,7 @@ template <class T>
 static inline IntVec row_pair(const T* x, std::size_t stride, int k, int rows, int c, int n) {
   const T* even = x + static_cast<std::size_t>(k) * stride + c;
   if (k >= rows) return pair_of(splat(0), splat(0), x);
-  return pair_of(load_lanes_of(even, n), k + 1 < rows ? load_lanes_of(even + stride, n) : splat(0),
-                 x);
+  return pair_of(load_some(even, n), k + 1 < rows ? load_some(even + stride, n) : splat(0), x);
 }
 
 // The lanes of one register: rows k, k + 2, … of n columns become columns.
