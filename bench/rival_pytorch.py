@@ -39,7 +39,7 @@ def run(command: list[str], **options) -> tuple[subprocess.CompletedProcess, int
 
 
 def sets(recipe: str, o: argparse.Namespace) -> list[str]:
-    values = ["data.attend=row", f"train.batch_tokens={o.batch_tokens}", f"train.slots={o.slots}"] + o.set
+    values = ["data.attend=row", "optimizer.kind=adamw", f"train.batch_tokens={o.batch_tokens}", f"train.slots={o.slots}"] + o.set
     if o.data:
         values.append(f"data.folder={o.data}")
     return [part for value in values for part in ("--set", value)]

@@ -214,6 +214,29 @@ TEST_F(Mpi, ACheckpointThatCannotBeWrittenEndsAllRanks) {
   EXPECT_EQ(count_of(result.err, "while writing the checkpoint of step"), 1u) << result.err;
 }
 
+// On a file system of its own with room for three checkpoints, where this machine allows that.
+TEST_F(Mpi, AFullDiskEndsAllRanksAndLosesNothing) {
+  make_data();
+  fs::create_directories(folder_ / "a");
+  const std::string inside = fmt::format(
+      "mount -t tmpfs -o size=1500k tmpfs a || exit; ({}{} train {} --set checkpoint.every=10);"
+      " code=$?; cp -r a kept; exit $code",
+      mpirun(2), NAUTILE_BINARY, kLong);
+  const Result result =
+      run_command("cd '" + folder_.string() + "' && unshare --mount sh -c '" + inside + "'");
+  if (!fs::exists(folder_ / "kept")) GTEST_SKIP() << "no file system of its own: " << result.err;
+  EXPECT_EQ(result.code, 1) << result.err;
+  EXPECT_EQ(count_of(result.err, "No space left on device"), 1u) << result.err;
+  std::size_t newest = 0;
+  for (const auto& entry : fs::directory_iterator(folder_ / "kept/checkpoints"))
+    newest = std::max<std::size_t>(newest, std::stoul(entry.path().filename().string().substr(5)));
+  EXPECT_EQ(newest % 10, 0u);
+  EXPECT_GE(newest, 10u);
+  const Result more = run("train --resume --out kept --quiet --set train.max_minutes=1e-9");
+  EXPECT_EQ(more.code, 0) << more.err;
+  EXPECT_EQ(metrics("kept").back()["step"], newest + 1);
+}
+
 TEST_F(Mpi, ARequestToAnyRankStopsAllAfterACheckpoint) {
   make_data();
   struct Stop {

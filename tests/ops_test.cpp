@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/cpu_features.h"
+#include "kernels/quantize.h"
 #include "tests/op_cases/op_case.h"
 
 namespace nautile::testing {
@@ -179,6 +180,51 @@ TEST_P(Ops, RecomputeEqualsKeep) {
       if (op_.inputs[i].kind == OpInput::Kind::parameter) {
         EXPECT_EQ(kept.gradients[i], alone.gradients[i]) << op_.inputs[i].name;
       }
+    }
+  }
+}
+
+// What an adapter on a quantized model needs, and no more.
+TEST(QuantizedWeight, PassesGradientsOnAndIsNotTrained) {
+  struct OneSum : ParamGradients {
+    std::vector<float> sum = std::vector<float>(std::size_t{32 * 64});
+    float* find(ParamId, std::uint32_t) override { return sum.data(); }
+  } sums;
+  std::vector<float> values(sums.sum.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = std::sin(static_cast<float>(i)) * 0.1f;
+  const auto on = backend(Isa::reference, 1);
+  for (const Format format : {Format::q8_0, Format::q4_0}) {
+    const std::size_t stride = row_bytes(format, 64);
+    std::vector<std::byte> bytes(32 * stride);
+    for (std::size_t r = 0; r < 32; ++r)
+      kernels::quantize_row(format, values.data() + 64 * r, 64, bytes.data() + r * stride);
+    Weight w{.name = "w", .shape = {32, 64}, .format = format, .data = bytes.data()};
+    const auto gradient_of_x = [&] {
+      Arena arena(std::size_t{1} << 20);
+      Tape tape(Keep::everything);
+      Context ctx{*on, arena, &tape};
+      Tensor x = make_tensor(arena, {1, 64}), dy = make_tensor(arena, {1, 32});
+      std::fill_n(x.data, 64, 1.0f);
+      std::fill_n(dy.data, 32, 1.0f);
+      x = tape.name(x);
+      const Tensor y = ops::linear(ctx, x, w);
+      const Tensor dx = tape.backward(ctx, y, dy, sums, {x})[0];
+      return std::vector<float>(dx.data, dx.data + 64);
+    };
+    const std::vector<float> dx = gradient_of_x();
+    for (std::size_t c = 0; c < 64; ++c) {
+      float expected = 0;
+      for (std::size_t r = 0; r < 32; ++r) expected += values[64 * r + c];
+      EXPECT_NEAR(dx[c], expected, 0.15f) << c;  // 32 weights, each off by a step of Q4_0 at most
+    }
+    w.param = 1;
+    try {
+      gradient_of_x();
+      ADD_FAILURE() << "trained a weight of " << info(format).name;
+    } catch (const Error& error) {
+      EXPECT_NE(error.message().find("w is "), std::string::npos) << error.message();
+      EXPECT_NE(error.message().find("LoRA"), std::string::npos) << error.message();
     }
   }
 }

@@ -101,6 +101,89 @@ TEST_F(TrainCli, RefusesWhatWouldLoseARun) {
   EXPECT_LT(metrics("c")[0]["loss"].get<double>(), metrics("a")[0]["loss"].get<double>());
 }
 
+// A run goes on with the data it began with, wherever they lie now, and not with others.
+TEST_F(TrainCli, DataMayMoveButNotChange) {
+  make_data();
+  const std::string one_step = " --quiet --set train.max_minutes=1e-9";
+  ASSERT_EQ(run("train r.toml --out a" + one_step).code, 0);
+  fs::rename(folder_ / "data", folder_ / "elsewhere");
+  EXPECT_EQ(run("train --resume --out a" + one_step).code, 1);
+  const Result moved = run("train --resume --out a --set data.folder=elsewhere" + one_step);
+  EXPECT_EQ(moved.code, 0) << moved.err;
+  EXPECT_EQ(metrics("a").size(), 2u);
+  fs::remove_all(folder_ / "elsewhere");
+  ASSERT_EQ(run("data generate arithmetic logic --count 400 --seed 2 --out p.jsonl").code, 0);
+  ASSERT_EQ(run("data build spec.toml --out elsewhere").code, 0);
+  const Result changed = run("train --resume --out a --set data.folder=elsewhere" + one_step);
+  EXPECT_EQ(changed.code, 3);
+  EXPECT_SAYS(changed.err, "a was begun on other data");
+  EXPECT_SAYS(changed.err, "what is in ");
+  EXPECT_EQ(metrics("a").size(), 2u);
+}
+
+// What data and model do not share is said before a step is made.
+TEST_F(TrainCli, TokenizersAndShapesMustFit) {
+  make_data();
+  ASSERT_EQ(run("train r.toml --out a --quiet --set train.steps=1").code, 0);
+  const Result shape = run("train r.toml --out b --set model.from=a --set model.hidden_size=64");
+  EXPECT_EQ(shape.code, 3) << shape.err;
+  EXPECT_SAYS(shape.err, "embedding is F32 [400, 32]");
+  ASSERT_EQ(run("export a --to folder").code, 0);
+  const Result folder =
+      run("train r.toml --out b2 --set model.from=folder --set model.hidden_size=64");
+  EXPECT_EQ(folder.code, 3) << folder.err;
+  EXPECT_SAYS(folder.err, "embedding is [400, 32] in the checkpoint, [400, 64] in the recipe");
+  ASSERT_EQ(run("tokenizer train p.jsonl --vocab 390 --out tok").code, 0);
+  ASSERT_EQ(run("data build spec.toml --out other").code, 0);
+  const Result tokens =
+      run("train r.toml --out c --quiet --set model.from=a --set data.folder=other");
+  EXPECT_EQ(tokens.code, 0) << tokens.err;
+  EXPECT_SAYS(tokens.err, "is another file than the tokenizer of the data");
+  fs::copy_file(folder_ / "data/tokenizer.json", folder_ / "other/tokenizer.json",
+                fs::copy_options::overwrite_existing);
+  const Result swapped = run("train r.toml --out d --set data.folder=other");
+  EXPECT_EQ(swapped.code, 3) << swapped.err;
+  EXPECT_SAYS(swapped.err, "is not the tokenizer that the shards");
+}
+
+TEST_F(TrainCli, WhatItBeganWithMayBeGone) {
+  make_data();
+  ASSERT_EQ(run("train r.toml --out first --quiet --set train.steps=1").code, 0);
+  ASSERT_EQ(run("train r.toml --out a --quiet --set model.from=first"
+                " --set train.max_minutes=1e-9")
+                .code,
+            0);
+  fs::remove_all(folder_ / "first");
+  const Result more = run("train --resume --out a --quiet");
+  EXPECT_EQ(more.code, 0) << more.err;
+  EXPECT_EQ(metrics("a").size(), 2u);
+}
+
+// The program itself, killed ever later until it comes to its end.
+TEST_F(TrainCli, KilledAtAnyInstantItGoesOnToTheSameBits) {
+  make_data();
+  const std::string options =
+      "train r.toml --quiet --set train.steps=60 --set checkpoint.every=3 --set eval.every=7"
+      " --set samples.every=20 --resume --out ";
+  ASSERT_EQ(run(options + "whole").code, 0);
+  int kills = 0;
+  for (double seconds = 0.2;; seconds *= 1.2) {
+    const Result result = run(options + "parts", fmt::format("timeout -s KILL {:.2f}", seconds));
+    if (result.code == 0) break;
+    ASSERT_EQ(result.code, 137) << result.err;
+    ASSERT_LT(++kills, 60);
+  }
+  fmt::print("killed {} times\n", kills);
+  EXPECT_EQ(metrics("whole"), metrics("parts"));
+  EXPECT_EQ(read_whole(folder_ / "whole/samples.jsonl"),
+            read_whole(folder_ / "parts/samples.jsonl"));
+  for (const char* file : {"masters.safetensors", "optimizer.safetensors"}) {
+    const std::string bytes = checkpoint("whole", "step-00000060", file);
+    EXPECT_FALSE(bytes.empty());
+    EXPECT_TRUE(bytes == checkpoint("parts", "step-00000060", file)) << file;
+  }
+}
+
 TEST_F(TrainCli, CtrlCEndsWithACheckpoint) {
   make_data();
   const Result result =

@@ -69,6 +69,22 @@ TEST_F(TuneCli, SftGoesOnToTheSameBits) {
   EXPECT_SAYS(moved.err, "tune.held_out");
 }
 
+// Data that were made for a run without a single step belong to nothing.
+TEST_F(TuneCli, WithoutACheckpointDataAreMadeAnew) {
+  const Result tuned =
+      run("sft -m model --data chats.jsonl --out a --quiet --steps 1 --seq-len 128");
+  ASSERT_EQ(tuned.code, 0) << tuned.err;
+  EXPECT_SAYS(tuned.out, "60 lines: ");
+  fs::remove_all(folder_ / "a/checkpoints");
+  std::ofstream(folder_ / "other.jsonl")
+      << read_whole(folder_ / "chats.jsonl") << read_whole(folder_ / "chats.jsonl");
+  const Result again =
+      run("sft -m model --data other.jsonl --out a --quiet --steps 1 --seq-len 128 --resume");
+  EXPECT_EQ(again.code, 0) << again.err;
+  EXPECT_SAYS(again.out, "120 lines: ");
+  EXPECT_EQ(run("dpo -m model --data pairs.jsonl --out b --set schedule.mtp_lambda=0.1").code, 3);
+}
+
 TEST_F(TuneCli, StopsWhenNothingGetsBetter) {
   const Result result =
       run("sft -m model --data chats.jsonl --out a --quiet --lr 0 --seq-len 128 --batch-tokens 256 "
@@ -92,6 +108,10 @@ TEST_F(TuneCli, AnAdapterIsTrainedUsedAndMerged) {
 
   const double base = nats("-m model"), adapted = nats("-m model --lora a");
   EXPECT_GT(std::abs(base - adapted), 1e-3);
+  const std::string question = "chat -p 'say 3' --temperature 0 --speed off --max-tokens 20 ";
+  const Result said = run(question + "-m model --lora a");
+  EXPECT_EQ(said.code, 0) << said.err;
+  EXPECT_NE(said.out, run(question + "-m model").out);
   const Result merged = run("merge -m model --lora a --to merged");
   ASSERT_EQ(merged.code, 0) << merged.err;
   // The merged weights are rounded to BF16 once more: 2^-9 relative, over some ten products in a

@@ -10,7 +10,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using train::ChatSample;
 
-void check_roles(const Json& messages, const char* field) {
+void check_messages(const Json& messages, const char* field) {
   for (std::size_t i = 0; messages.is_array() && i < messages.size(); ++i) {
     const Json& message = messages[i];
     if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) continue;
@@ -19,7 +19,24 @@ void check_roles(const Json& messages, const char* field) {
                        role == "assistant" || role == "tool";
     NAUTILE_CHECK(known, "{}[{}].role: '{}' (expected system, developer, user, assistant or tool)",
                   field, i, role);
+    const auto content = message.find("content");
+    const bool nothing = content == message.end() || content->is_null();
+    NAUTILE_CHECK(!nothing || message.contains("tool_calls"),
+                  "{}[{}].content: expected a text or a list of parts, found {}", field, i,
+                  content == message.end() ? "no such field" : "null");
   }
+}
+
+// With what the chat format has no words for as text.
+Json with_tools(const ChatEncoder& encoder, const Json& line) {
+  Conversation conversation;
+  if (const auto at = line.find("messages"); at != line.end()) conversation.messages = *at;
+  if (const auto at = line.find("tools"); at != line.end()) conversation.tools = *at;
+  if (!conversation.messages.is_array() || !speaks_of_tools(conversation)) return line;
+  conversation = with_tool_texts(conversation, encoder.tools, encoder.words);
+  Json said = {{"messages", std::move(conversation.messages)}};
+  if (!conversation.tools.is_null()) said["tools"] = std::move(conversation.tools);
+  return said;
 }
 
 // A field of a preference as messages; a text is one message of `role`.
@@ -30,7 +47,7 @@ Json messages_of(const Json& line, const char* field, const char* role) {
   NAUTILE_CHECK(at->is_array() && !at->empty(),
                 "{}: expected a text or a list of messages, found {}", field,
                 at->is_array() ? "an empty list" : at->type_name());
-  check_roles(*at, field);
+  check_messages(*at, field);
   return *at;
 }
 
@@ -51,7 +68,8 @@ ChatSample encode_answer(const ChatEncoder& encoder, const Json& line, Json prom
   if (line.contains("tools")) conversation["tools"] = line["tools"];
   std::vector<ChatSample> samples;
   try {
-    samples = train::encode_chat(encoder.tokenizer, encoder.format, conversation);
+    samples =
+        train::encode_chat(encoder.tokenizer, encoder.format, with_tools(encoder, conversation));
   } catch (const Error& error) {
     throw error.with("in {}", field);
   }
@@ -67,9 +85,10 @@ ChatSample encode_answer(const ChatEncoder& encoder, const Json& line, Json prom
 
 std::vector<SampleGroup> encode_conversation(const ChatEncoder& encoder, const Json& line) {
   if (const auto messages = line.find("messages"); messages != line.end())
-    check_roles(*messages, "messages");
+    check_messages(*messages, "messages");
   std::vector<SampleGroup> groups;
-  for (ChatSample& sample : train::encode_chat(encoder.tokenizer, encoder.format, line))
+  for (ChatSample& sample :
+       train::encode_chat(encoder.tokenizer, encoder.format, with_tools(encoder, line)))
     groups.push_back({std::move(sample)});
   return groups;
 }

@@ -7,6 +7,7 @@
 
 #include "text/chat_format.h"
 #include "text/tokenizer.h"
+#include "text/tool_format.h"
 #include "train/chat_sample.h"
 
 namespace nautile::align {
@@ -14,6 +15,9 @@ namespace nautile::align {
 struct ChatEncoder {
   const Tokenizer& tokenizer;
   const ChatFormat& format;
+  // How calls of tools are written where the chat format has no words for them, as when serving.
+  const ToolFormat& tools;
+  ToolWords words;  // of `format`
 };
 
 // Samples that stay together.
@@ -21,7 +25,8 @@ using SampleGroup = std::vector<train::ChatSample>;
 using EncodeLine = std::function<std::vector<SampleGroup>(const nlohmann::ordered_json&)>;
 
 // {"messages": […], "tools": […]}: one group for each sample of train::encode_chat. Throws
-// Error(bad_input) naming the field: an unknown role, no assistant, what the template refuses.
+// Error(bad_input) naming the field: an unknown role, no content, no assistant, what the template
+// refuses.
 std::vector<SampleGroup> encode_conversation(const ChatEncoder& encoder,
                                              const nlohmann::ordered_json& line);
 

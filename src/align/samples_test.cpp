@@ -37,7 +37,7 @@ class Samples : public ::testing::Test {
 
   Tokenizer tokenizer_ = testing::byte_tokenizer();
   std::unique_ptr<ChatFormat> format_ = testing::line_format();
-  ChatEncoder encoder_{tokenizer_, *format_};
+  ChatEncoder encoder_{tokenizer_, *format_, tool_format_named("generic"), tool_words(*format_)};
 };
 
 TEST_F(Samples, LearnWhatTheAssistantSaysWithItsEnd) {
@@ -53,6 +53,25 @@ TEST_F(Samples, LearnWhatTheAssistantSaysWithItsEnd) {
             "<s>system:s\nuser:one\nassistant:two</s>user:three\nassistant:four</s>");
 }
 
+// What the chat format has no words for stands in the text, as it does when the model is served.
+TEST_F(Samples, LearnCallsOfToolsAsTheyAreServed) {
+  const auto groups = encode_conversation(encoder_, Json::parse(R"({
+    "messages": [{"role": "user", "content": "weather?"},
+      {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function",
+        "function": {"name": "look", "arguments": "{\"place\": \"here\"}"}}]},
+      {"role": "tool", "tool_call_id": "1", "content": "sunny"},
+      {"role": "assistant", "content": "It is sunny."}],
+    "tools": [{"type": "function", "function": {"name": "look",
+      "parameters": {"type": "object", "properties": {"place": {"type": "string"}}}}}]})"));
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(learnt(groups[0][0]),
+            "[<tool_call>\n{\"name\": \"look\", \"arguments\": {\"place\": \"here\"}}\n</tool_call>"
+            "</s>][It is sunny.</s>]");
+  const std::string text = tokenizer_.decode(groups[0][0].tokens, SkipSpecial::no);
+  EXPECT_NE(text.find("\"properties\""), text.npos) << text;  // the definitions
+  EXPECT_NE(text.find("sunny\n"), text.npos) << text;
+}
+
 TEST_F(Samples, NameWhatIsWrongWithAConversation) {
   const auto says = [&](const char* line, const char* part) {
     const std::string message = message_of(line);
@@ -62,6 +81,9 @@ TEST_F(Samples, NameWhatIsWrongWithAConversation) {
   says(R"({"messages": 1})", "messages: expected a list");
   says(R"({"messages": [{"role": "bot", "content": ""}]})", "messages[0].role: 'bot'");
   says(R"({"messages": [{"content": ""}]})", "messages[0].role");
+  says(R"({"messages": [{"role": "user", "contnet": "x"}]})",
+       "messages[0].content: expected a text");
+  says(R"({"messages": [{"role": "user", "content": null}]})", "found null");
   says(R"({"messages": [{"role": "user", "content": "x"}]})", "no message is of the assistant");
   says(R"({"messages": []})", "no message is of the assistant");
   says(R"([1])", "conversation");

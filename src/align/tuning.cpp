@@ -81,6 +81,9 @@ std::int64_t most_tokens(const Tuning& tuning, std::int64_t context) {
 }
 
 train::RecipeKind tuning_kind(const Tuning& tuning, const TuningFacts& facts) {
+  NAUTILE_CHECK(tuning.seq_len <= facts.model.config.context,
+                "data.seq_len (--seq-len) is {}, and {} has {} positions", tuning.seq_len,
+                tuning.model, facts.model.config.context);
   const std::int64_t row = row_tokens(facts.data, most_tokens(tuning, facts.model.config.context));
   const auto epoch = static_cast<double>(facts.data.tokens);
   const double tokens = std::ceil(tuning.epochs * epoch);
@@ -91,7 +94,13 @@ train::RecipeKind tuning_kind(const Tuning& tuning, const TuningFacts& facts) {
   const auto steps = std::max<std::int64_t>(1, std::llround(epoch / batch));  // of an epoch
   train::RecipeKind kind;
   kind.held_out_loss = train::Recipe::HeldOutLoss::all;
-  kind.keys = [method = tuning.method](RecipeValues& values) { read_table(method, values); };
+  kind.keys = [method = tuning.method](RecipeValues& values) {
+    read_table(method, values);
+    const auto lambda = values.raw("schedule.mtp_lambda");
+    if (method == Method::dpo && !lambda.is_null() && lambda != 0)
+      values.wrong("schedule.mtp_lambda",
+                   "is " + lambda.dump() + ": a preference has no MTP loss (expected 0)");
+  };
   kind.defaults = {
       {"model.from", tuning.model, "tune.model"},
       {"model.init_std", facts.model.init_std, "config.json of tune.model"},

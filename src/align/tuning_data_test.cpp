@@ -41,7 +41,7 @@ class TuningData : public ::testing::Test {
   train::TemporaryFolder folder_{"tuning_data"};
   Tokenizer tokenizer_ = testing::byte_tokenizer();
   std::unique_ptr<ChatFormat> format_ = testing::line_format();
-  ChatEncoder encoder_{tokenizer_, *format_};
+  ChatEncoder encoder_{tokenizer_, *format_, tool_format_named("generic"), tool_words(*format_)};
   ThreadPool pool_{2};
 };
 

@@ -1,6 +1,8 @@
 #include "app/exit_code.h"
 
 #include <signal.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <new>
 #include <span>
@@ -13,8 +15,23 @@ volatile sig_atomic_t interrupt_mark = 0;
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGUSR1};
 struct sigaction actions_before[std::size(kSignals)];
 
-void set_mark(int) {
+// Terminals and mpirun may bring one request as several signals.
+constexpr time_t kAgain = 2;  // seconds
+volatile sig_atomic_t may_end = 0, on_terminal = 0;
+volatile time_t asked_at = 0;
+
+void set_mark(int signal) {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (interrupt_mark && may_end && now.tv_sec - asked_at >= kAgain) {
+    ::signal(signal, SIG_DFL);
+    raise(signal);
+  }
+  if (interrupt_mark) return;
   interrupt_mark = 1;
+  asked_at = now.tv_sec;
+  constexpr char kWords[] = "\nnautile: finishing the step; Ctrl-C again stops at once\n";
+  if (may_end && on_terminal && ::write(STDERR_FILENO, kWords, sizeof kWords - 1) < 0) return;
 }
 
 std::size_t caught(CatchInterrupt::Signals signals) {
@@ -71,6 +88,8 @@ Ending ending_of_current_exception() {
 
 CatchInterrupt::CatchInterrupt(Signals signals) : signals_(signals) {
   interrupt_mark = 0;
+  may_end = signals_ == Signals::all_requests;
+  on_terminal = ::isatty(STDERR_FILENO);
   struct sigaction action = {};
   action.sa_handler = set_mark;  // without SA_RESTART: a wait ends and sees the mark
   sigemptyset(&action.sa_mask);

@@ -37,7 +37,9 @@ struct Ending {
 };
 Ending ending_of_current_exception();
 
-// While it lives, Ctrl-C (SIGINT) sets a mark instead of ending the process. One at a time.
+// While it lives, Ctrl-C (SIGINT) sets a mark instead of ending the process. One at a time. With
+// all_requests a second one, two seconds later or more, ends the process at once, and the first
+// says so on a terminal.
 class CatchInterrupt {
  public:
   // all_requests: SIGTERM, too, and SIGUSR1, which mpirun passes on.

@@ -122,7 +122,7 @@ class PeakOperands {
                           scale_.data() + row * (kChunk / 32), sums_.data() + row * (kChunk / 16));
           break;
         case ComputeClass::fp8dyn:
-          panels_.pack_f8(x, kChunk, kernels::F8Scale::any, x16,
+          panels_.pack_f8(x, kChunk, kernels::F8Scale::any, kernels::kF8LeastInput, x16,
                           scale_.data() + row * (kChunk / 128));
           break;
       }

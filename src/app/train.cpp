@@ -22,6 +22,7 @@ train::StoredRecipe find_recipe(const TrainChoice& choice) {
   if (!choice.recipe.empty()) {
     stored = {read_file(choice.recipe, std::size_t{1} << 24),
               std::filesystem::absolute(choice.recipe).string(),
+              {},
               {}};
   } else if (choice.resume && !choice.out.empty()) {
     stored = train::stored_recipe(choice.out);
@@ -57,11 +58,13 @@ ExitCode plan(const TrainChoice& choice, const train::Recipe& recipe,
 
 ExitCode train_in(Comm& comm, const TrainChoice& choice, const Environment& environment) {
   const train::StoredRecipe stored = find_recipe(choice);
-  train::Recipe recipe = train::parse_recipe(stored.text, stored.path, stored.sets);
+  TrainingJob job;
+  job.options.kind.resumed_config = stored.model_config;
+  train::Recipe recipe =
+      train::parse_recipe(stored.text, stored.path, stored.sets, job.options.kind);
   comm.set_patience(recipe.timeout);
   if (choice.dry_run) return plan(choice, recipe, environment, comm);
   if (choice.as_json) fail(ErrorKind::usage, "--json goes with --dry-run");
-  TrainingJob job;
   job.verb = "train";
   job.options.out = choice.out;
   job.options.start =

@@ -41,14 +41,21 @@ std::vector<std::string> all_sets(const TuningChoice& choice) {
   return sets;
 }
 
+// A run without one begins anew, whatever an earlier try has left.
+bool has_checkpoint(const std::string& out) {
+  return fs::is_directory(out) &&
+         !train::RunFolder(out, train::RunFolder::Use::read).steps().empty();
+}
+
 // The recipe's text, and what to parse it with; a run that goes on brings its own.
 train::StoredRecipe find_recipe(const TuningChoice& choice) {
   train::StoredRecipe stored;
   if (!choice.recipe.empty()) {
-    stored = {
-        read_file(choice.recipe, std::size_t{1} << 24), fs::absolute(choice.recipe).string(), {}};
-  } else if (choice.resume && fs::is_directory(choice.out) &&
-             !train::RunFolder(choice.out, train::RunFolder::Use::read).steps().empty()) {
+    stored = {read_file(choice.recipe, std::size_t{1} << 24),
+              fs::absolute(choice.recipe).string(),
+              {},
+              {}};
+  } else if (choice.resume && has_checkpoint(choice.out)) {
     stored = train::stored_recipe(choice.out);
   } else {
     stored.path = fmt::format("nautile {}", verb_of(choice.method));
@@ -75,11 +82,11 @@ void require_fresh(const std::string& out) {
       .hint("--resume goes on with the run in it; another --out begins a new one");
 }
 
-// The data of the run, made unless they are there from before.
+// The data of the run, made unless a checkpoint was trained on those that are there.
 align::TuningDataReport make_data(const align::Tuning& tuning, const align::BaseModel& base,
                                   const align::ChatEncoder& encoder, const std::string& folder,
                                   int threads, const Environment& environment) {
-  if (fs::exists(fs::path(folder) / train::kDataIndex))
+  if (has_checkpoint(fs::path(folder).parent_path().string()))
     return align::TuningDataReport::of_index(train::DataFolder::open(folder).index);
   if (tuning.data.empty()) {
     throw make_error(ErrorKind::usage, "`nautile {}` needs --data FILE", verb_of(tuning.method))
@@ -90,6 +97,7 @@ align::TuningDataReport make_data(const align::Tuning& tuning, const align::Base
                   : "JSON lines: {\"prompt\": \"…\", \"chosen\": \"…\", \"rejected\": \"…\"}, "
                     "each a text or a list of messages");
   }
+  fs::remove_all(folder);
   const CatchInterrupt interrupt;
   ProgressLine line(environment, "reading the data");
   ThreadPool pool(threads);
@@ -251,9 +259,9 @@ ExitCode run_tuning(const TuningChoice& choice, const Environment& environment) 
   try_recipe(tuning, base, stored, folder);
   const TextFiles text = open_text_files(base.text);
   const auto format = chat_format_of(text, base.config.family, base.path, tuning.chat_format);
-  const align::TuningDataReport data =
-      make_data(tuning, base, {text.tokenizer, *format}, folder,
-                cpu_options(choice.machine, environment).threads, environment);
+  const align::TuningDataReport data = make_data(
+      tuning, base, {text.tokenizer, *format, tool_format_of(text, *format), tool_words(*format)},
+      folder, cpu_options(choice.machine, environment).threads, environment);
   print_data(method, data, align::most_tokens(tuning, base.config.context));
 
   TrainingJob job;

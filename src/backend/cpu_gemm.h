@@ -176,6 +176,7 @@ class GemmRun {
   void pack_turned(const PackedInput& input, std::int64_t begin, std::int64_t end,
                    float* turned) const;
   kernels::F8Scale f8_style() const;
+  float f8_least() const;
 
   // cpu_gemm_panels.cpp
   // With room for the panels of `chunks` chunks and for a packed block.

@@ -132,7 +132,7 @@ void GemmRun::pack_row(const PackedInput& input, std::size_t i, std::size_t k, i
       kernels_.panels.pack_i8(x, count, values, scale, input.sums + i * input.sums_stride);
       break;
     case ComputeClass::fp8dyn:
-      kernels_.panels.pack_f8(x, count, f8_style(), reinterpret_cast<bf16*>(values) + k,
+      kernels_.panels.pack_f8(x, count, f8_style(), f8_least(), reinterpret_cast<bf16*>(values) + k,
                               scale + k / 128);
       break;
   }
@@ -172,6 +172,10 @@ kernels::F8Scale GemmRun::f8_style() const {
   return format == ScaleFormat::e8m0 || format == ScaleFormat::f32_powers
              ? kernels::F8Scale::power_of_two
              : kernels::F8Scale::any;
+}
+
+float GemmRun::f8_least() const {
+  return rule_.weights == SumOver::columns ? kernels::kF8LeastInput : kernels::kF8LeastGradient;
 }
 
 }  // namespace nautile

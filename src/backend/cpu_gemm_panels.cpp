@@ -246,8 +246,8 @@ void GemmRun::quantize_columns(const MatrixView& w, const PanelRun& run,
       panels.transpose(from, w.row_stride / sizeof(float), count, lanes, buffers.rows, kPiece);
       float* scale = buffers.scale + scales_of(run, p) + k / kPiece * kPanelRows;
       for (int r = 0; r < lanes; ++r) {
-        panels.pack_f8(buffers.rows + r * kPiece, count, f8_style(), buffers.codes + r * kPiece,
-                       scale + r);
+        panels.pack_f8(buffers.rows + r * kPiece, count, f8_style(), f8_least(),
+                       buffers.codes + r * kPiece, scale + r);
       }
       panels.interleave_bf16_rows(
           buffers.codes, kPiece, lanes, count,

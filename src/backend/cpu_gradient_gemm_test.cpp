@@ -26,7 +26,8 @@ std::vector<double> rounded(const std::vector<float>& row, ComputeClass compute)
   } else if (compute == ComputeClass::fp8dyn) {
     std::vector<bf16> q(row.size() + 1);
     std::vector<float> scale(row.size() / 128 + 1);
-    reference().panels.pack_f8(row.data(), n, kernels::F8Scale::any, q.data(), scale.data());
+    reference().panels.pack_f8(row.data(), n, kernels::F8Scale::any, kernels::kF8LeastGradient,
+                               q.data(), scale.data());
     for (std::size_t i = 0; i < row.size(); ++i)
       values[i] = static_cast<double>(to_float(q[i])) * static_cast<double>(scale[i / 128]);
   }
@@ -193,6 +194,28 @@ TEST(InputGradient, SlicesAndLongSums) {
   }
 }
 
+// Gradients are as small as batches are large: a power of two smaller, and all else is the same.
+TEST(InputGradient, HasNoLeastSize) {
+  const Matrix w = make_matrix(Format::f8_e4m3, 301, 200, 6);
+  const std::int64_t m = 40;
+  std::vector<float> x = normal(static_cast<std::size_t>(m * 301), 7);
+  const std::vector<float> y(static_cast<std::size_t>(m * 200));
+  for (const Table& table : tables()) {
+    SCOPED_TRACE(table.name);
+    CpuBackend backend = table.backend(1);
+    std::vector<float> expected =
+        input_gradient(backend, w.view, x, m, ComputeClass::fp8dyn, Write::replace, y);
+    for (float& value : expected) value *= 0x1p-60f;
+    std::vector<float> small = x;
+    for (float& value : small) value *= 0x1p-60f;
+    EXPECT_EQ(input_gradient(backend, w.view, small, m, ComputeClass::fp8dyn, Write::replace, y),
+              expected);
+    EXPECT_EQ(input_gradient(backend, w.view, std::vector<float>(x.size()), m, ComputeClass::fp8dyn,
+                             Write::replace, y),
+              y);
+  }
+}
+
 struct Outer {
   std::int64_t m, out, in;
 };
@@ -253,6 +276,24 @@ TEST(WeightGradient, EqualsTheDefinitionOnAnyThreads) {
         }
       }
     }
+  }
+}
+
+TEST(WeightGradient, HasNoLeastSize) {
+  const Outer o{300, 40, 50};
+  std::vector<float> dy = normal(static_cast<std::size_t>(301 * (o.out + 3)), 1);
+  const std::vector<float> x = normal(static_cast<std::size_t>(301 * (o.in + 1)), 2),
+                           none(static_cast<std::size_t>(o.out * o.in));
+  for (const Table& table : tables()) {
+    SCOPED_TRACE(table.name);
+    CpuBackend backend = table.backend(1);
+    std::vector<float> expected =
+        weight_gradient(backend, o, dy.data(), x.data(), ComputeClass::fp8dyn, none);
+    for (float& value : expected) value *= 0x1p-60f;
+    std::vector<float> small = dy;
+    for (float& value : small) value *= 0x1p-60f;
+    EXPECT_EQ(weight_gradient(backend, o, small.data(), x.data(), ComputeClass::fp8dyn, none),
+              expected);
   }
 }
 

@@ -36,6 +36,19 @@ std::size_t regular_size(int fd, const std::string& path) {
   return static_cast<std::size_t>(info.st_size);
 }
 
+// Where links from `path` on end, whether or not anything is there.
+std::string link_target(const std::string& path) {
+  namespace fs = std::filesystem;
+  fs::path at(path);
+  std::error_code error;
+  for (int i = 0; i < 40 && fs::is_symlink(at, error); ++i) {
+    const fs::path next = fs::read_symlink(at, error);
+    if (error) break;
+    at = at.parent_path() / next;  // an absolute one replaces the folder
+  }
+  return at.string();
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
@@ -129,6 +142,13 @@ void sync_names(const Descriptor& open, const std::string& folder) {
 
 AtomicWriter::AtomicWriter(std::string path, Watch watch)
     : path_(std::move(path)), watch_(std::move(watch)) {
+  struct stat status;
+  if (::stat(path_.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd_ < 0) system_fail("write", path_);
+    return;
+  }
+  path_ = link_target(path_);
   for (int i = 0; i < kMostNames; ++i) {
     temporary_ = fmt::format("{}.tmp.{}.{}", path_, ::getpid(), i);
     fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -141,7 +161,7 @@ AtomicWriter::AtomicWriter(std::string path, Watch watch)
 AtomicWriter::~AtomicWriter() {
   if (fd_ < 0) return;
   ::close(fd_);
-  ::unlink(temporary_.c_str());
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
 }
 
 void AtomicWriter::append(std::span<const std::byte> bytes) {
@@ -187,6 +207,10 @@ void AtomicWriter::write(std::span<const std::byte> bytes) {
 
 void AtomicWriter::commit() {
   flush();
+  if (temporary_.empty()) {
+    ::close(std::exchange(fd_, -1));
+    return;
+  }
   const std::string name = folder_of(path_);
   const Descriptor folder = open_folder(name);
   if (::fsync(fd_) != 0) system_fail("sync", path_);

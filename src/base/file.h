@@ -45,7 +45,7 @@ std::string read_file(const std::string& path, std::size_t max_bytes = std::size
 // fails, the temporary file is removed and path is as it was (only a failing fsync of the folder
 // comes after the rename). Two writers of one path do not mix; the later commit stays. Throws
 // Error(failure) naming the path, the system's reason and the bytes written, for a full disk too;
-// the writer is then of no further use.
+// the writer is then of no further use. Links are followed, a device or a pipe is written to as is.
 class AtomicWriter {
  public:
   // `watch` is told of all bytes on their way to the file, in order: for checksums.

@@ -118,6 +118,22 @@ TEST_F(AtomicWriterTest, ANameThatCannotBeTakenIsAnError) {
   EXPECT_TRUE(std::filesystem::is_directory(path_));
 }
 
+TEST_F(AtomicWriterTest, ALinkIsFollowedAndADeviceWrittenTo) {
+  write_file_atomic(path_, "old");
+  const std::string link = folder_ + "/link", fresh = folder_ + "/fresh";
+  std::filesystem::create_symlink(std::filesystem::path(path_).filename(), link);
+  write_file_atomic(link, "new");
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_EQ(read_file(path_), "new");
+  std::filesystem::create_symlink("fresh", folder_ + "/dangling");
+  write_file_atomic(folder_ + "/dangling", "there now");
+  EXPECT_EQ(read_file(fresh), "there now");
+  std::filesystem::create_symlink("/dev/null", folder_ + "/nothing");
+  write_file_atomic(folder_ + "/nothing", "gone");
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ + "/nothing"));
+}
+
 TEST(File, ErrorsNameThePath) {
   try {
     MappedFile map("/nonexistent/file");

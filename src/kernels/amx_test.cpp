@@ -175,7 +175,7 @@ TEST_P(AmxTable, F8ScalesTheSumsOfSlabs) {
     }
     for (int i = 0; i < shape.m; ++i) {
       panels().pack_f8(draws(static_cast<std::size_t>(count)).data(), count, F8Scale::any,
-                       x.data() + i * even, x_scale.data() + i * slabs);
+                       kF8LeastInput, x.data() + i * even, x_scale.data() + i * slabs);
     }
     std::vector<float> y = draws(static_cast<std::size_t>(shape.m * width));
     const std::vector<float> before = y;

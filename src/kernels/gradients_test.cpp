@@ -190,11 +190,13 @@ TEST_P(GradientTable, PackF8GivesTheSameBits) {
   const Values plain = normal(301, 5);
   x.insert(x.end(), plain.begin(), plain.end());
   for (const int count : {1, 2, 127, 128, 129, 1000, static_cast<int>(x.size())}) {
-    for (const F8Scale style : {F8Scale::any, F8Scale::power_of_two}) {
+    for (const auto& [style, least] : {std::pair{F8Scale::any, kF8LeastInput},
+                                       {F8Scale::power_of_two, kF8LeastGradient},
+                                       {F8Scale::any, 1000.0f}}) {
       const auto run = [&](const Kernels& k) {
         std::vector<bf16> q(x.size() + 1);
         Values scale(x.size() / 128 + 1);
-        k.panels.pack_f8(x.data(), count, style, q.data(), scale.data());
+        k.panels.pack_f8(x.data(), count, style, least, q.data(), scale.data());
         std::vector<std::uint32_t> bits;
         bits.reserve(q.size() + scale.size());
         for (const bf16 value : q) bits.push_back(value.bits);

@@ -101,6 +101,10 @@ struct F8Panels {
 
 enum class F8Scale : std::uint8_t { any, power_of_two };
 
+// The smallest amax that class fp8dyn reckons with. Of inputs, as DeepSeek's inference code has it.
+// Of gradients, whose size goes with 1 / tokens of a batch, none: what keeps a scale normal.
+inline constexpr float kF8LeastInput = 1e-4f, kF8LeastGradient = 1e-35f;
+
 struct PanelKernels {
   // From 16 rows (row stride `stride` elements; rows beyond `rows` count as zeros) to panel order.
   // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding; an odd last column is paired with zero.
@@ -137,8 +141,9 @@ struct PanelKernels {
   // scale = amax/kI8InputMax, q = nearest even of x·(kI8InputMax/amax); count is a multiple of 32.
   void (*pack_i8)(const float* x, int count, std::byte* q, float* scale,
                   std::int32_t* sums) noexcept;
-  // scale = max(amax, 1e-4)/448 per 128 columns, raised to a power of two if asked (UE8M0).
-  void (*pack_f8)(const float* x, int count, F8Scale style, bf16* q, float* scale) noexcept;
+  // scale = max(amax, least)/448 per 128 columns, raised to a power of two if asked (UE8M0).
+  void (*pack_f8)(const float* x, int count, F8Scale style, float least, bf16* q,
+                  float* scale) noexcept;
 
   void (*multiply_f32)(const F32Input& x, const F32Panels& panels, const TileShape& shape,
                        float* y) noexcept;

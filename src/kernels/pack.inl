@@ -42,8 +42,8 @@ static void pack_i8(const float* x, int count, std::byte* q, float* scale,
   }
 }
 
-static float f8_scale(float amax, F8Scale style) {
-  const float scale = (amax > 1e-4f ? amax : 1e-4f) / 448.0f;
+static float f8_scale(float amax, float least, F8Scale style) {
+  const float scale = (amax > least ? amax : least) / 448.0f;
   if (style == F8Scale::any) return scale;
   std::uint32_t bits;
   __builtin_memcpy(&bits, &scale, 4);
@@ -61,7 +61,8 @@ static inline Vec round_f8(Vec x) {
   return with_sign((a + shift) - shift, x);
 }
 
-static void pack_f8(const float* x, int count, F8Scale style, bf16* q, float* scale) noexcept {
+static void pack_f8(const float* x, int count, F8Scale style, float least, bf16* q,
+                    float* scale) noexcept {
   constexpr int w = Vec::kWidth;
   for (int start = 0; start < count; start += 128) {
     const int end = start + 128 < count ? start + 128 : count;
@@ -69,7 +70,7 @@ static void pack_f8(const float* x, int count, F8Scale style, bf16* q, float* sc
     int c = start;
     for (; c + w <= end; c += w) top = max(abs(load(x + c)), top);
     if (c < end) top = max(abs(load_n(x + c, end - c)), top);
-    const float s = f8_scale(reduce_max(top), style);
+    const float s = f8_scale(reduce_max(top), least, style);
     scale[start / 128] = s;
     const Vec by = splat(s);
     for (c = start; c + w <= end; c += w) store_bf16(q + c, round_f8(load(x + c) / by));

@@ -149,10 +149,11 @@ void pack_i8(const float* x, int count, std::byte* q, float* scale, std::int32_t
   }
 }
 
-void pack_f8(const float* x, int count, F8Scale style, bf16* q, float* scale) noexcept {
+void pack_f8(const float* x, int count, F8Scale style, float least, bf16* q,
+             float* scale) noexcept {
   for (int slab = 0; slab * 128 < count; ++slab) {
     const int end = slab * 128 + 128 < count ? slab * 128 + 128 : count;
-    float amax = 1e-4f;
+    float amax = least;
     for (int c = slab * 128; c < end; ++c) amax = std::fmax(amax, std::fabs(x[c]));
     float s = amax / 448.0f;
     if (style == F8Scale::power_of_two) s = std::exp2(std::ceil(std::log2(s)));

@@ -41,13 +41,6 @@ auto for_field(std::string_view path, const Work& work) {
   }
 }
 
-bool speaks_of_tools(const Json& messages) {
-  return std::any_of(messages.begin(), messages.end(), [](const Json& message) {
-    const Json* role = member(message, "role");
-    return member(message, "tool_calls") != nullptr || (role != nullptr && *role == "tool");
-  });
-}
-
 const ToolFormat& tool_format_of(const ServedModel& model) {
   if (model.tools != nullptr) return *model.tools;
   return choose_tool_format({model.format->name(), {}, model.tokenizer});
@@ -59,8 +52,7 @@ RenderedPrompt render(const Call& call, const ServedModel& model) {
   }
   Conversation conversation = call.conversation;
   if (call.tools_off) conversation.tools = nullptr;
-  const bool tools = conversation.tools.is_array() && !conversation.tools.empty();
-  if (tools || speaks_of_tools(conversation.messages)) {
+  if (speaks_of_tools(conversation)) {
     check_conversation(conversation);
     conversation = with_tool_texts(conversation, tool_format_of(model), tool_words(*model.format));
   }

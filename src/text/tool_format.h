@@ -69,6 +69,8 @@ struct ToolWords {
   enum class Nothing : std::uint8_t { null, empty } nothing = Nothing::null;
 };
 ToolWords tool_words(const ChatFormat& format);
+// Whether it has definitions, calls or results.
+bool speaks_of_tools(const Conversation& conversation);
 // The conversation with what the chat format has no words for put into messages: definitions and
 // how to call go to the system message, calls into the assistant's content, results into a user's
 // message. Its shape is that of check_conversation(). Throws Error(bad_input) naming the field.

@@ -129,6 +129,15 @@ ToolWords tool_words(const ChatFormat& format) {
   return words;
 }
 
+bool speaks_of_tools(const Conversation& conversation) {
+  if (conversation.tools.is_array() && !conversation.tools.empty()) return true;
+  return std::any_of(
+      conversation.messages.begin(), conversation.messages.end(), [](const Json& message) {
+        return message.is_object() &&
+               (message.contains("tool_calls") || message.value("role", Json()) == "tool");
+      });
+}
+
 Conversation with_tool_texts(const Conversation& conversation, const ToolFormat& format,
                              ToolWords words) {
   check_conversation(conversation);

@@ -42,14 +42,33 @@ double head_floats(const ModelConfig& c) {
   return rows * c.vocabulary;
 }
 
+// Floats that the adapters of one block compute for a row: what they add, that scaled and the sum,
+// and the inner product. The widest block's.
+double adapter_floats(const Recipe& recipe) {
+  if (recipe.lora.rank == 0) return 0;
+  const RouteRule& route = recipe.model.moe.route;
+  const Adapter adapter(recipe.model, recipe.lora);
+  std::vector<double> blocks(static_cast<std::size_t>(recipe.model.layers));
+  for (const auto& entry : adapter.entries()) {
+    const bool routed = entry->name.find(".experts.") != entry->name.npos;
+    const double rows = routed ? static_cast<double>(route.chosen) / route.experts : 1;
+    const int layer = std::atoi(entry->name.c_str() + std::string_view("layers.").size());
+    blocks[static_cast<std::size_t>(layer)] +=
+        rows * static_cast<double>(3 * entry->out + recipe.lora.rank);
+  }
+  return *std::max_element(blocks.begin(), blocks.end());
+}
+
 double activation_floats(const Recipe& recipe) {
   const ModelConfig& c = recipe.model;
   const double T = recipe.slot_tokens(), D = c.width;
+  const double adapters = adapter_floats(recipe);
   double widest = 0, all = 0;
   for (int layer = 0; layer < c.layers + c.mtp_layers; ++layer) {
     const bool moe = layer < c.layers ? bool(c.is_moe[static_cast<std::size_t>(layer)])
                                       : c.moe.route.experts > 0;
-    const double floats = block_floats(c, moe, recipe.trainer.expert_ranks);
+    const double floats =
+        block_floats(c, moe, recipe.trainer.expert_ranks) + (layer < c.layers ? adapters : 0);
     widest = std::max(widest, floats);
     all += floats;
   }
@@ -163,7 +182,7 @@ RunCost run_cost(const Recipe& recipe, double span, double peak_flops) {
   const double ramp = std::min(schedule.batch_ramp_tokens, recipe.tokens);
   const double from = schedule.batch_from, to = schedule.batch_to;
   cost.steps = (recipe.tokens - ramp) / to;
-  if (ramp > 0) cost.steps += ramp / (to - from) * std::log(to / from);
+  if (ramp > 0) cost.steps += from < to ? ramp / (to - from) * std::log(to / from) : ramp / to;
   if (recipe.cost.device_hours_per_trillion_tokens > 0) {
     cost.device_hours = recipe.cost.device_hours_per_trillion_tokens * recipe.tokens / 1e12;
     if (peak_flops > 0) cost.mfu = cost.flops / (cost.device_hours * 3600 * peak_flops);

@@ -80,6 +80,30 @@ TEST(Cost, MemoryCountedByHand) {
             m.masters);
 }
 
+TEST(Cost, AdaptersAddToWhatBlocksCompute) {
+  const auto bytes = [](const std::vector<std::string>& sets) {
+    std::vector<std::string> all{"model.from=somewhere"};
+    all.insert(all.end(), sets.begin(), sets.end());
+    const Recipe shape = parse_recipe(kRecipe, "r.toml");
+    return training_memory(
+               parse_recipe(kRecipe, "r.toml", all, {.resumed_config = shape.hf_config.dump()}))
+        .activations;
+  };
+  const double none = bytes({});
+  // Query (down, up), kv down and output of one block, thrice 5 + 12 + 9 + 16, and rank 4 of each;
+  // 32 tokens, and twice the widest block.
+  EXPECT_NEAR(bytes({"lora.rank=4", "lora.targets=[\"attention\"]"}) - none,
+              4 * 2 * 32 * (3 * (5 + 12 + 9 + 16) + 4 * 4), 1);
+  EXPECT_GT(bytes({"lora.rank=4", "lora.targets=[\"attention\", \"experts\"]"}),
+            bytes({"lora.rank=4", "lora.targets=[\"attention\"]"}));
+}
+
+TEST(Cost, ARampFromTheBatchToTheBatch) {
+  const Recipe recipe = parse_recipe(kRecipe, "r.toml", {"schedule.batch_ramp_tokens=500"});
+  EXPECT_NEAR(run_cost(recipe, 8, 1e6).steps,
+              run_cost(parse_recipe(kRecipe, "r.toml"), 8, 1e6).steps, 1e-9);
+}
+
 // Of two processes the first has about half of the masters and moments, and copies of all.
 TEST(Cost, MemoryOfSeveralProcesses) {
   const Recipe recipe = parse_recipe(kRecipe, "r.toml"),

@@ -71,9 +71,30 @@ std::uint64_t DataSource::documents(DataSplit split) const {
   return sum;
 }
 
+std::uint64_t DataFolder::identity() const {
+  std::string all;
+  for (const DataSource& source : sources) {
+    all += fmt::format("{} {}", source.name, source.weight);
+    for (const auto* list : {&source.train, &source.held_out}) {
+      for (const Shard& shard : *list) all += fmt::format(" {:016x}", shard.checksum());
+      all += '\n';
+    }
+  }
+  return XXH3_64bits(all.data(), all.size());
+}
+
 Vocabulary vocabulary_of(std::string_view tokenizer_json, std::int32_t size) {
   return {XXH3_64bits(tokenizer_json.data(), tokenizer_json.size()),
           static_cast<std::uint32_t>(size)};
+}
+
+void require_own_tokenizer(const DataFolder& folder) {
+  const std::string file = (fs::path(folder.path) / "tokenizer.json").string();
+  const std::uint64_t found = vocabulary_of(read_file(file), 0).hash;
+  NAUTILE_CHECK(found == folder.vocabulary.hash,
+                "{} is not the tokenizer that the shards beside it were written with: its hash is "
+                "{:016x}, theirs {:016x}",
+                file, found, folder.vocabulary.hash);
 }
 
 DataFolder DataFolder::open(const std::string& path) {

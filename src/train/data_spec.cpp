@@ -141,6 +141,15 @@ SourceSpec read_source(const toml::table& table, const std::string& where,
                              {"jsonl", SourceKind::jsonl},
                              {"chat", SourceKind::chat},
                              {"tasks", SourceKind::tasks}});
+  if (!table.contains("kind") && table["files"].is_array()) {
+    for (const toml::node& file : *table["files"].as_array()) {
+      const std::string path = file.value_or(std::string());
+      if (path.ends_with(".jsonl") || path.ends_with(".jsonl.zst"))
+        reader.fail_at(table, "'kind' is missing: " + path +
+                                  " holds JSON lines, kind = \"jsonl\" (a text in each) or "
+                                  "\"chat\" (OpenAI messages)");
+    }
+  }
   reader.number("weight", source.weight, 0.0, 1e9);
   reader.number("held_out", source.held_out, 0.0, 1.0);
   // Generated problems are alike by design.

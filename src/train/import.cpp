@@ -27,6 +27,12 @@ void import_masters(Checkpoint& checkpoint, ParamSet& params, Backend& backend) 
   };
   for (const Param& p : params.params()) {
     const Slot& slot = slot_of(p.info.name);
+    const Shape& there = slot.weight.shape;
+    NAUTILE_CHECK(
+        there.elements() == p.info.shape.elements() && there.cols() == p.info.shape.cols(),
+        "{} is {} in the checkpoint, {} in the recipe: a [model] beside model.from leaves "
+        "shapes as they are",
+        p.info.name, there, p.info.shape);
     const std::span<float> master = params.master(p);
     if (master.empty()) continue;
     if (p.is_matrix()) {

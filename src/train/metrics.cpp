@@ -57,8 +57,7 @@ void keep_steps(const std::string& path, std::int64_t done) {
         kept += line;
         kept += '\n';
       }
-    } catch (const Error&) {
-      break;  // and what follows it is not to be trusted
+    } catch (const Error&) {  // a damaged line is of no step
     }
     begin = end + 1;
   }

@@ -84,6 +84,12 @@ void read_batch(RecipeValues& values, Recipe& recipe) {
   }
   NAUTILE_CHECK(recipe.slot_tokens() <= 1 << 30, "{}: slots of {} tokens", recipe.path,
                 recipe.slot_tokens());
+  const std::int64_t filled = recipe.slots * recipe.slot_rows;
+  if (filled != rows && values.given("train.batch_tokens"))
+    recipe.notices.push_back(fmt::format(
+        "a step has {:.0f} tokens, not {:.0f} (train.batch_tokens): {} slots of {} rows "
+        "of {}",
+        static_cast<double>(filled) * seq, batch, recipe.slots, recipe.slot_rows, seq));
 }
 
 void read_length(RecipeValues& values, Recipe& recipe) {
@@ -124,6 +130,10 @@ void read_train(RecipeValues& values, Recipe& recipe) {
                     {{"stop", OnSpike::stop}, {"skip", OnSpike::skip}});
   recipe.spike_factor = values.number(
       "train.spike_factor", 2, "nautile's choice: times the running mean; 0: only NaN", 0, 1e6);
+  if (recipe.spike_factor > 0 && recipe.spike_factor <= 1)
+    values.wrong("train.spike_factor",
+                 fmt::format("is {}: every step would be one (expected 0, or more than 1)",
+                             recipe.spike_factor));
   recipe.max_skips = static_cast<int>(values.integer("train.max_skips", 3, kOurs, 0, 1 << 20));
 }
 
@@ -269,7 +279,9 @@ void note_losses(Recipe& recipe) {
     say("the model has no prediction module (model.num_nextn_predict_layers = 0): no MTP loss");
   if (experts && always_zero(schedule.balance_alpha))
     say("schedule.balance_alpha is 0: no balance loss inside a sequence");
-  if (experts && model.moe.bias == MoeConfig::RouterBias::no) {
+  if (recipe.lora.rank > 0 && !always_zero(schedule.bias_gamma)) {
+    say("schedule.bias_gamma is not used: an adapter has no router biases");
+  } else if (experts && model.moe.bias == MoeConfig::RouterBias::no) {
     say("the router has no bias (model.topk_method): schedule.bias_gamma is not used");
   } else if (experts && always_zero(schedule.bias_gamma)) {
     say("schedule.bias_gamma is 0: router biases stay as they are, nothing balances the experts");
@@ -303,10 +315,13 @@ Recipe parse_recipe(std::string_view toml, const std::string& path,
                     "{}: rows of {} tokens (data.seq_len) for a model of {} positions", path,
                     recipe.data.options.seq_len, recipe.model.context);
     } else {
-      read_model(values, recipe);
+      read_model(values, recipe, kind.resumed_config);
     }
     read_lora(values, recipe);
     read_train(values, recipe);
+    if (recipe.lora.rank > 0 && values.given("train.precision"))
+      recipe.notices.push_back(
+          "train.precision is not used: beside an adapter the weights are multiplied as they are");
     read_parallel(values, recipe);
     read_optimizer(values, recipe.trainer.optimizer);
     read_schedule(values, recipe);

@@ -74,15 +74,16 @@ Json config_from(const std::string& from) {
 }
 
 // What the recipe is built upon: a checkpoint's config, a file's, or nothing.
-Json base_config(RecipeValues& values, Recipe& recipe) {
+Json base_config(RecipeValues& values, Recipe& recipe, const std::string& resumed_config) {
   recipe.from = values.path("model.from", "random weights");
   const std::string file = values.path("model.config", "the keys below");
   if (!recipe.from.empty()) {
     if (!file.empty()) values.wrong("model.config", "and model.from are both there: one is enough");
-    return config_from(recipe.from);
   }
-  if (!file.empty()) return parse_ordered_json(read_file(file), file);
-  return Json::object();
+  if (recipe.from.empty() && file.empty()) return Json::object();
+  if (!resumed_config.empty())
+    return parse_ordered_json(resumed_config, "config.json of the checkpoint");
+  return file.empty() ? config_from(recipe.from) : parse_ordered_json(read_file(file), file);
 }
 
 // Words of the recipe over the file's, then V3's where its shape leaves no choice open.
@@ -123,8 +124,8 @@ void require_shape(const Json& config, const Recipe& recipe) {
 
 }  // namespace
 
-void read_model(RecipeValues& values, Recipe& recipe) {
-  Json config = base_config(values, recipe);
+void read_model(RecipeValues& values, Recipe& recipe, const std::string& resumed_config) {
+  Json config = base_config(values, recipe, resumed_config);
   NAUTILE_CHECK(config.is_object(), "{}: the model's config.json is no object", recipe.path);
   config.erase("quantization_config");  // masters have no quantization
   add_words(values, recipe, config);

@@ -6,6 +6,8 @@
 namespace nautile::train {
 
 // Sets hf_config, model, from, init_std. max_position_embeddings is data.seq_len unless given.
-void read_model(RecipeValues& values, Recipe& recipe);
+// `resumed_config`, if it is not empty, is the config.json to begin with: what model.from or
+// model.config name need not be there any more.
+void read_model(RecipeValues& values, Recipe& recipe, const std::string& resumed_config);
 
 }  // namespace nautile::train

@@ -139,6 +139,8 @@ void read_schedule(RecipeValues& values, Recipe& recipe) {
   schedule.balance_alpha =
       step_values(values, "schedule.balance_alpha", schedule.balance_alpha, total);
   read_ramp(values, recipe, schedule);
+  if (recipe.steps > 0 && !values.given("train.tokens"))
+    schedule.tokens_per_step = total / static_cast<double>(recipe.steps);
   recipe.trainer.schedule = std::move(schedule);
 }
 

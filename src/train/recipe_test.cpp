@@ -161,6 +161,9 @@ TEST(Recipe, LossesThatAreOffAreSaid) {
   EXPECT_SAYS(notices({"model.num_nextn_predict_layers=0"}), "no MTP loss");
   EXPECT_SAYS(notices({"model.topk_method=greedy"}), "schedule.bias_gamma is not used");
   EXPECT_SAYS(notices({"schedule.warmup_steps=1000000"}), "longer than the run");
+  EXPECT_SAYS(notices({"data.seq_len=4096", "train.batch_tokens=20480"}),
+              "a step has 24576 tokens, not 20480 (train.batch_tokens): 3 slots of 2 rows of 4096");
+  EXPECT_EQ(notices({"data.seq_len=4096", "train.batch_tokens=24576"}), "");
 }
 
 TEST(Recipe, BatchesInRowsAndSlots) {
@@ -215,6 +218,14 @@ TEST(Recipe, OtherSchedules) {
       "phases = [{ shape = \"constant\", share = 0.5, end_rate = 1e-3 }, "
       "{ shape = \"linear\", share = 0.5, end_rate = 0 }]\n");
   EXPECT_NEAR(Schedule(own.trainer.schedule).at(9, 7.5e5).rate, 5e-4, 1e-12);
+  // Of a run of so many steps it ends with them, however full its rows are.
+  const Recipe steps = parse(
+      "[train]\nsteps = 100\n[schedule]\nkind = \"wsd\"\npeak_rate = 1e-3\ndecay_share = 0.2\n"
+      "end_rate = 1e-4\nwarmup_steps = 4\n");
+  const Schedule counted(steps.trainer.schedule);
+  EXPECT_NEAR(counted.at(79, 10).rate, 1e-3, 1e-12);
+  EXPECT_NEAR(counted.at(85, 10).rate, 1e-4 + 9e-4 * 0.5, 1e-9);
+  EXPECT_EQ(counted.at(99, 10).bias_gamma, 0);
 }
 
 TEST(Recipe, ContinuesFromACheckpoint) {
@@ -228,6 +239,10 @@ TEST(Recipe, ContinuesFromACheckpoint) {
   EXPECT_EQ(recipe.model.rope.scaling, RopeConfig::Scaling::yarn);
   EXPECT_EQ(recipe.model.context, 512);
   EXPECT_EQ(find(recipe, "model.hidden_size")->origin, "config.json of model.from");
+  // A run that goes on has the config in its checkpoint, and what it began with may be gone.
+  const Recipe resumed = parse_recipe("[data]\nseq_len = 64\n", "r.toml", {"model.from=gone"},
+                                      {.resumed_config = recipe.hf_config.dump()});
+  EXPECT_EQ(resumed.hf_config, recipe.hf_config);
 }
 
 }  // namespace

@@ -182,6 +182,7 @@ void TrainingRun::save() {
   state.model_config = recipe_.hf_config.dump(2);
   state.extra = {{"recipe_path", recipe_.path},
                  {"sets", options_.sets},
+                 {"data", checksum_text(data_->folder().identity())},
                  {"loss_mean", watch_.mean()},
                  {"loss_seen", watch_.seen()},
                  {"skips", skips_},
@@ -271,6 +272,7 @@ void TrainingRun::roll_back(std::int64_t next_slot) {
   next_slot_ = next_slot;
   ++skips_;
   if (!comm_.is_root()) return;
+  keep_steps(folder_->file("samples.jsonl"), trainer_->step_count());
   metrics_ =
       std::make_unique<MetricsLog>(folder_->path(), trainer_->step_count(), recipe_.event_files);
 }

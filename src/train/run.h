@@ -87,6 +87,7 @@ class TrainingRun {
   void make_trainer();
   void begin();
   void resume(const SavedStep& saved);
+  void compare_tokenizers() const;
   void try_longest_slot();
   bool finished() const;
   std::optional<RunEnd> asked_to_end();
@@ -139,6 +140,7 @@ class TrainingRun {
 struct StoredRecipe {
   std::string text, path;
   std::vector<std::string> sets;
+  std::string model_config;  // of the checkpoint, if it comes from one
 };
 StoredRecipe stored_recipe(const std::string& out);
 

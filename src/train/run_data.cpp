@@ -75,6 +75,7 @@ RunData::RunData(const Recipe& recipe, RunSource source)
   NAUTILE_CHECK(folder_.vocabulary.size <= static_cast<std::uint32_t>(recipe.model.vocabulary),
                 "{}: the model has {} tokens (model.vocab_size), the data in {} has {}",
                 recipe.path, recipe.model.vocabulary, folder_.path, folder_.vocabulary.size);
+  if (own_) require_own_tokenizer(folder_);
   if (source_.slot) return;
   DatasetOptions options = recipe.data.options;
   options.slot_rows = recipe.slot_rows;

@@ -173,6 +173,7 @@ void TrainingRun::begin() {
   } else if (adapter_) {
     trainer_->params().initialize_adapter(recipe_.model_seed);
   } else if (!recipe_.from.empty()) {
+    compare_tokenizers();
     import_from(recipe_.from, trainer_->params(), backend_);
     trainer_->refresh();
   } else {
@@ -201,14 +202,19 @@ void TrainingRun::resume(const SavedStep& saved) {
                    state.extra.value("sets", std::vector<std::string>{}), options_.kind);
   std::string moved;
   for (const RecipeDifference& difference : differences(recipe_, before)) {
-    // The data cursor counts slots of one dataset.
+    // The data cursor counts slots of one dataset, wherever that lies.
     const bool tuned = difference.key.starts_with("tune.") && difference.key != "tune.epochs";
-    if (difference.key.starts_with("data.") || difference.key == "train.slot_rows" || tuned) {
+    const bool data = difference.key.starts_with("data.") && difference.key != "data.folder";
+    if (data || difference.key == "train.slot_rows" || tuned) {
       moved += "\n  " + difference.text;
     } else {
       say("changed since the checkpoint: " + difference.text);
     }
   }
+  const std::string found = checksum_text(data_->folder().identity());
+  if (const std::string known = state.extra.value("data", found); known != found)
+    moved += fmt::format("\n  what is in {} now: checksum {}, was {}", data_->folder().path, found,
+                         known);
   if (!moved.empty()) {
     throw make_error(ErrorKind::bad_input, "{} was begun on other data:{}", options_.out, moved)
         .hint("a new run may begin with its weights: model.from = \"{}\"", options_.out);
@@ -222,6 +228,21 @@ void TrainingRun::resume(const SavedStep& saved) {
                                         state.tokens_seen, recipe_.tokens);
   note("resumed", state.step, story);
   say(story);
+}
+
+// The same ids may mean other tokens.
+void TrainingRun::compare_tokenizers() const {
+  if (options_.source.tokenizer) return;
+  for (const char* name : {"tokenizer.json", "tokenizer/tokenizer.json"}) {
+    const std::string file = (fs::path(recipe_.from) / name).string();
+    if (!fs::exists(file)) continue;
+    if (vocabulary_of(read_file(file), 0).hash != data_->folder().vocabulary.hash)
+      say(fmt::format(
+          "{} is another file than the tokenizer of the data in {}: unless they mean the "
+          "same tokens, the model has to learn them anew",
+          file, data_->folder().path));
+    return;
+  }
 }
 
 // One on each rank. Fails now, not at the batch that happens to be the longest. Nothing moves.
@@ -242,7 +263,7 @@ StoredRecipe stored_recipe(const std::string& out) {
   }
   const nlohmann::ordered_json& extra = saved->state().extra;
   return {saved->state().recipe, extra.value("recipe_path", out + "/recipe"),
-          extra.value("sets", std::vector<std::string>{})};
+          extra.value("sets", std::vector<std::string>{}), saved->state().model_config};
 }
 
 }  // namespace nautile::train

@@ -68,6 +68,7 @@ ScheduleConfig warmup_stable_decay(double peak_rate, std::int64_t warmup_steps, 
 }
 
 StepRates Schedule::at(std::int64_t step, double tokens) const {
+  if (config_.tokens_per_step > 0) tokens = static_cast<double>(step) * config_.tokens_per_step;
   StepRates rates;
   rates.rate = phase_rate(config_, tokens);
   if (step < config_.warmup_steps) {

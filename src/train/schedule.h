@@ -26,6 +26,9 @@ struct ScheduleConfig {
   std::vector<StepValue> mtp_lambda, bias_gamma, balance_alpha;
   // Tokens of a step grow linearly from `batch_from` to `batch_to` over `batch_ramp_tokens`.
   double batch_from = 0, batch_to = 0, batch_ramp_tokens = 0;
+  // Not 0: a run of so many steps; a step counts as this many tokens, full or not, in phases and
+  // values, so that they end with it.
+  double tokens_per_step = 0;
 };
 
 // Warm-up, constant, cosine, constants: DeepSeek-V3 report §4.2, scaled to `total` tokens: constant

@@ -187,6 +187,7 @@ void Shard::read_index(std::span<const std::byte> trailer_bytes) {
   documents_ = trailer.documents;
   runs_ = trailer.runs;
   blocks_ = trailer.blocks;
+  checksum_ = trailer.index_checksum;
   const auto body = file_.bytes().subspan(sizeof(Header),
                                           file_.bytes().size() - sizeof(Header) - sizeof(Trailer));
   // Every term is below 2^60 because its count is: no sum overflows.

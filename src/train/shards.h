@@ -95,6 +95,7 @@ class Shard {
 
   const std::string& path() const { return file_.path(); }
   Vocabulary vocabulary() const { return vocabulary_; }
+  std::uint64_t checksum() const { return checksum_; }  // of the index, so of all that is in it
   std::uint64_t documents() const { return documents_; }
   std::uint64_t tokens() const { return tokens_; }
   std::uint64_t length(std::uint64_t document) const;  // in tokens
@@ -116,7 +117,7 @@ class Shard {
 
   MappedFile file_;
   Vocabulary vocabulary_;
-  std::uint64_t tokens_ = 0, documents_ = 0, runs_ = 0, blocks_ = 0;
+  std::uint64_t tokens_ = 0, documents_ = 0, runs_ = 0, blocks_ = 0, checksum_ = 0;
   std::uint32_t token_bytes_ = 0;
   std::span<const std::byte> data_, document_table_, run_table_, checksum_table_;
   std::vector<std::uint64_t> first_run_;  // [documents + 1]

@@ -183,11 +183,12 @@ void Trainer::update_router_biases(const LossSums& sums, double gamma) {
   }
 }
 
-// mean = decay·mean + (1 − decay)·masters, without bias: the first masters count fully.
+// mean = decay·mean + (1 − decay)·masters. The first mean is the first masters, and the decay grows
+// from there, so that nothing pulls towards 0.
 void Trainer::update_ema() {
   if (ema_.empty()) return;
   const double decay =
-      std::min(config_.ema_decay, static_cast<double>(step_) / static_cast<double>(step_ + 9));
+      std::min(config_.ema_decay, static_cast<double>(step_ - 1) / static_cast<double>(step_ + 8));
   backend_.gradients().blend(static_cast<float>(1 - decay), params_->masters().data(),
                              static_cast<float>(decay), static_cast<std::int64_t>(ema_.size()),
                              ema_.data());

@@ -1,7 +1,7 @@
 #!/bin/sh
 # precision.sh — FP8 against BF16 on recipes/think-small.toml: three runs of 256 steps of 4,096 tokens (BF16,
 # FP8, and BF16 with gradients summed over other micro-batches, as the control), evaluated after each step.
-# The mean held-out loss over the last 200 steps (over 1 M tokens) may differ by 0.25 %, or by twice what the
+# The mean held-out loss over the last 200 steps (over 1 M tokens, the same few thousand at each) may differ by 0.25 %, or by twice what the
 # control does. Half an hour on one core; a run that was stopped goes on.
 #
 #   NAUTILE_WORK  where the runs lie (default build/check-long/precision)
