@@ -8,8 +8,8 @@
 
 namespace nautile::app {
 
-// Its name, and its folder's: recipes/think-small.toml and think-small-sft.toml made it.
-inline constexpr const char* kShippedName = "think-small";
+// Its name, and its folder's: recipes/think.toml and think-sft.toml made it.
+inline constexpr const char* kShippedName = "think";
 
 // Its folder: models/ of the tree that the program was built in, or share/nautile/models beside the
 // bin/ that it was installed to. None if it is in neither.

@@ -91,9 +91,9 @@ TEST(Cost, AdaptersAddToWhatBlocksCompute) {
   };
   const double none = bytes({});
   // Query (down, up), kv down and output of one block, thrice 5 + 12 + 9 + 16, and rank 4 of each;
-  // 32 tokens, and twice the widest block.
+  // 16 tokens, and twice the widest block.
   EXPECT_NEAR(bytes({"lora.rank=4", "lora.targets=[\"attention\"]"}) - none,
-              4 * 2 * 32 * (3 * (5 + 12 + 9 + 16) + 4 * 4), 1);
+              4 * 2 * 16 * (3 * (5 + 12 + 9 + 16) + 4 * 4), 1);
   EXPECT_GT(bytes({"lora.rank=4", "lora.targets=[\"attention\", \"experts\"]"}),
             bytes({"lora.rank=4", "lora.targets=[\"attention\"]"}));
 }

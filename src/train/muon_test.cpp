@@ -20,7 +20,8 @@ float hadamard(std::size_t i, std::size_t j, float size) {
 // Singular vectors stay, singular values go near 1: rows of a Hadamard matrix, each of a length of
 // its own, upright and turned.
 TEST(Muon, OrthogonalizesWideTallAndSquare) {
-  const auto backend = make_cpu_backend({.isa = cpu_features().best(), .threads = 2});
+  const auto backend = make_cpu_backend(
+      {.isa = cpu_features().best(), .threads = 2, .compute_class = ComputeClass::f32});
   Muon muon;
   for (const std::size_t count : {std::size_t{1}, std::size_t{24}, std::size_t{64}}) {
     for (const bool tall : {false, true}) {
@@ -76,7 +77,8 @@ TEST(Muon, UpdatesAreOfAdamWsSize) {
     }
     const double rms = std::sqrt(squares / static_cast<double>(p.count));
     EXPECT_LT(rms, 0.25 * rate) << p.info.name;
-    EXPECT_GT(rms, 0.05 * rate) << p.info.name;  // few tokens: gradients of low rank
+    // Some experts have few tokens, so gradients of low rank.
+    if (p.info.expert < 0) EXPECT_GT(rms, 0.05 * rate) << p.info.name;
     ++matrices;
   }
   EXPECT_GT(matrices, 20);

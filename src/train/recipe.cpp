@@ -130,10 +130,6 @@ void read_train(RecipeValues& values, Recipe& recipe) {
                     {{"stop", OnSpike::stop}, {"skip", OnSpike::skip}});
   recipe.spike_factor = values.number(
       "train.spike_factor", 2, "nautile's choice: times the running mean; 0: only NaN", 0, 1e6);
-  if (recipe.spike_factor > 0 && recipe.spike_factor <= 1)
-    values.wrong("train.spike_factor",
-                 fmt::format("is {}: every step would be one (expected 0, or more than 1)",
-                             recipe.spike_factor));
   recipe.max_skips = static_cast<int>(values.integer("train.max_skips", 3, kOurs, 0, 1 << 20));
 }
 

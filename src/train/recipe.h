@@ -95,10 +95,10 @@ struct Recipe {
 
 // What another kind of run than pre-training brings to a recipe.
 struct RecipeKind {
-  std::vector<RecipeDefault> defaults;      // over those of pre-training
-  std::function<void(RecipeValues&)> keys;  // reads tables of its own; may be empty
-  std::optional<ModelConfig> model;         // counts instead of [model]
-  std::string resumed_config;               // config.json of a checkpoint that is gone on from
+  std::vector<RecipeDefault> defaults = {};      // over those of pre-training
+  std::function<void(RecipeValues&)> keys = {};  // reads tables of its own; may be empty
+  std::optional<ModelConfig> model = {};         // counts instead of [model]
+  std::string resumed_config;                    // config.json of a checkpoint that is gone on from
   Recipe::HeldOutLoss held_out_loss = Recipe::HeldOutLoss::text;
 };
 
