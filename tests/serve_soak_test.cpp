@@ -1,5 +1,6 @@
 // `nautile serve` in mixed use, long enough for a leak to show: what it takes after thousands of
 // requests is what it took after the first hundreds. tools/load_test.py has the hours.
+#include <algorithm>
 #include <atomic>
 #include <random>
 #include <thread>
@@ -86,13 +87,18 @@ TEST(ServeSoak, MemoryStaysWhatItIs) {
     ASSERT_NE(port, 0) << program.err();
     // Until caches and pools are full.
     ask_many(port, kWarmUp);
-    const std::int64_t before = own_bytes(program.pid());
-    ask_many(port, kRequests);
-    const std::int64_t after = own_bytes(program.pid());
-    std::printf("%d requests: %.2f MiB, then %.2f MiB\n", kRequests,
-                static_cast<double>(before) / (1 << 20), static_cast<double>(after) / (1 << 20));
-    EXPECT_GT(before, 0);
-    EXPECT_LT(after - before, kMost);
+    // A leak shows in every round; a pool or an arena that fills late in one.
+    std::int64_t least = kMost;
+    for (int round = 0; round < 4 && least >= kMost; ++round) {
+      const std::int64_t before = own_bytes(program.pid());
+      ask_many(port, kRequests);
+      const std::int64_t after = own_bytes(program.pid());
+      std::printf("%d requests: %.2f MiB, then %.2f MiB\n", kRequests,
+                  static_cast<double>(before) / (1 << 20), static_cast<double>(after) / (1 << 20));
+      EXPECT_GT(before, 0);
+      least = std::min(least, after - before);
+    }
+    EXPECT_LT(least, kMost);
   }
   fs::remove_all(folder);
 }
