@@ -77,9 +77,8 @@ Json config_from(const std::string& from) {
 Json base_config(RecipeValues& values, Recipe& recipe, const std::string& resumed_config) {
   recipe.from = values.path("model.from", "random weights");
   const std::string file = values.path("model.config", "the keys below");
-  if (!recipe.from.empty()) {
-    if (!file.empty()) values.wrong("model.config", "and model.from are both there: one is enough");
-  }
+  if (!recipe.from.empty() && !file.empty())
+    values.wrong("model.config", "and model.from are both there: one is enough");
   if (recipe.from.empty() && file.empty()) return Json::object();
   if (!resumed_config.empty())
     return parse_ordered_json(resumed_config, "config.json of the checkpoint");
