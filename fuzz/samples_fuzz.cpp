@@ -30,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace nautile;
   static const Tokenizer tokenizer = align::testing::byte_tokenizer();
   static const auto format = align::testing::line_format();
-  const align::ChatEncoder encoder{tokenizer, *format};
+  const align::ChatEncoder encoder{tokenizer, *format, tool_format_named("generic"),
+                                   tool_words(*format)};
   const std::string_view line(reinterpret_cast<const char*>(data), size);
   for (const auto encode : {align::encode_conversation, align::encode_preference}) {
     try {

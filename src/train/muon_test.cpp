@@ -78,7 +78,9 @@ TEST(Muon, UpdatesAreOfAdamWsSize) {
     const double rms = std::sqrt(squares / static_cast<double>(p.count));
     EXPECT_LT(rms, 0.25 * rate) << p.info.name;
     // Some experts have few tokens, so gradients of low rank.
-    if (p.info.expert < 0) EXPECT_GT(rms, 0.05 * rate) << p.info.name;
+    if (p.info.expert < 0) {
+      EXPECT_GT(rms, 0.05 * rate) << p.info.name;
+    }
     ++matrices;
   }
   EXPECT_GT(matrices, 20);
