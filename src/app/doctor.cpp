@@ -79,9 +79,7 @@ std::vector<FormatPlan> format_plans(const CpuOptions& options) {
 std::string table_reason(const ModelChoice& choice, const Environment& environment) {
   if (!choice.isa.empty()) return "--isa asks for it";
   if (environment.isa) return "NAUTILE_ISA asks for it";
-  if (cpu_features().can(Isa::amx)) {
-    return "the best that has been tested on a CPU of its own; --isa amx runs the next one";
-  }
+  if (cpu_features().absent.empty()) return "the best that there is";
   return fmt::format("the best that this CPU can run; the next one lacks {}",
                      fmt::join(cpu_features().absent, ", "));
 }

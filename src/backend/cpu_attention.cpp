@@ -211,7 +211,7 @@ class AttentionRun {
   void score(const Task& task, std::int64_t first, int count, const kernels::F32Input& q,
              int active, const Buffers& b, float* scores) const {
     const int d = shape_.key_dims, panels = (count + kPanelRows - 1) / kPanelRows;
-    const std::size_t panel = static_cast<std::size_t>(d) * kPanelRows;
+    const std::size_t panel = static_cast<std::size_t>((d + 31) / 32 * 32) * kPanelRows;
     const kernels::TileShape tile{active, panels, d, static_cast<std::size_t>(kKeyBlock)};
     const KvRows& keys = task.span->keys;
     const auto in_panel = [&](int p) { return std::min(kPanelRows, count - p * kPanelRows); };

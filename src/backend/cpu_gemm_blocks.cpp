@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t kManyRows = 256;          // per product, on average
 constexpr std::size_t kGroupBytes = 8u << 20;    // of panels kept at a time: they stay in L3
-constexpr std::int64_t kBlockBytes = 256 << 10;  // of packed rows: they stay in L2
+constexpr std::int64_t kBlockBytes = 512 << 10;  // of packed rows: they stay in L2
 
 std::int64_t chunks_of(std::int64_t length) {
   return (length + kChunk - 1) / kChunk;

@@ -11,6 +11,13 @@ std::size_t padded(std::size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
+// Bytes from row to row of `pairs` BF16 pairs. Products read the same columns of many rows one
+// after the other: rows a power of two apart would share a few sets of the first cache.
+std::size_t spread(std::size_t pairs) {
+  const std::size_t lines = padded(4 * pairs) / 64;
+  return 64 * (lines % 8 == 0 ? lines + 1 : lines);
+}
+
 }  // namespace
 
 void GemmRun::plan_input(PackedInput& input) const {
@@ -20,7 +27,7 @@ void GemmRun::plan_input(PackedInput& input) const {
       if (rule_.inputs == SumOver::rows) input.value_stride = padded(length * sizeof(float));
       break;
     case ComputeClass::bf16:
-      input.value_stride = padded((length + 1) / 2 * 4);
+      input.value_stride = spread((length + 1) / 2);
       break;
     case ComputeClass::i8:
       input.value_stride = padded(length * kernels::kI8InputBytes);
@@ -28,7 +35,7 @@ void GemmRun::plan_input(PackedInput& input) const {
       input.sums_stride = length / 16;
       break;
     case ComputeClass::fp8dyn:
-      input.value_stride = padded((length + 1) / 2 * 4);
+      input.value_stride = spread((length + 1) / 2);
       input.scale_stride = (length + 127) / 128;
       break;
   }

@@ -75,7 +75,6 @@ CpuFeatures detect() {
       {Isa::avx512_vnni, "avx512_vnni", zmm && bit(seven.ecx, 11)},
       {Isa::avx512, "avx512_bf16", zmm && bit(seven_one.eax, 5)},
       {Isa::amx, "amx_tile", tile && bit(seven.edx, 24)},
-      {Isa::amx, "amx_int8", tile && bit(seven.edx, 25)},
       {Isa::amx, "amx_bf16", tile && bit(seven.edx, 22)},
   };
   CpuFeatures result;
@@ -97,7 +96,7 @@ CpuFeatures detect() {
 }  // namespace
 
 Isa CpuFeatures::best() const {
-  for (int isa = static_cast<int>(Isa::avx512); isa > 0; --isa) {
+  for (int isa = kIsaCount - 1; isa > 0; --isa) {
     if (supports[isa]) return static_cast<Isa>(isa);
   }
   return Isa::reference;

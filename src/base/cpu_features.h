@@ -16,11 +16,7 @@ struct CpuFeatures {
   bool supports[kIsaCount] = {};  // reference always
 
   bool can(Isa isa) const { return supports[static_cast<int>(isa)]; }
-  // The table chosen where nobody asks for one. It is never amx, which has to be asked for by name
-  // (NAUTILE_ISA, --isa): its products have passed their tests over emulated tiles only, and a
-  // default must have run on the CPU it is the default of. When test_kernels and test_backend have
-  // passed on a CPU with AMX, this rule goes.
-  Isa best() const;
+  Isa best() const;  // the table chosen where nobody asks for one
 };
 
 // Asks the CPU and, for AMX, the kernel (arch_prctl) once.

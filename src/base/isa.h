@@ -11,7 +11,7 @@ enum class Isa : std::uint8_t {
   avx2,         // AVX2, FMA, F16C
   avx512_vnni,  // AVX-512 F, BW, DQ, VL, VNNI
   avx512,       // these and AVX-512 BF16
-  amx,          // these and AMX TILE, INT8, BF16, with the kernel's permission
+  amx,          // these and AMX TILE, BF16, with the kernel's permission
 };
 inline constexpr int kIsaCount = 5;
 

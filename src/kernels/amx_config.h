@@ -1,8 +1,8 @@
 // amx_config.h — TileConfig: the shapes of the eight tiles, as LDTILECFG reads them.
 // Included inside an anonymous namespace.
 
-// Three roles: sums C = 2·p + q for panel p and half q of the input rows, weights A = 4 + p, inputs
-// B = 6 + q, with p and q 0 or 1. C += A × B.
+// Three roles: sums C = 2·q + p for half q of the input rows and panel p, inputs A = 4 + q, panels
+// B = 6 + p, with q and p 0 or 1. C += A × B.
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1;
   std::uint8_t start_row = 0;
@@ -12,13 +12,20 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-// Tiles for products over `depth` bytes of a weight row: A has 16 rows of `depth` bytes, B depth/4
-// rows of 16 lanes, C 16 rows (weights) of 16 lanes (inputs). A lane is four bytes.
-static constexpr TileConfig tile_config(int depth) {
+// Tiles for `rows` input rows of at most 32: A has as many rows as its half of them, of 32 BF16, B
+// sixteen rows of 16 pairs, C rows of 16 sums.
+static constexpr TileConfig tile_config(int rows) {
   TileConfig config;
-  for (int t = 0; t < 8; ++t) {
-    config.rows[t] = static_cast<std::uint8_t>(t < 6 ? 16 : depth / 4);
-    config.row_bytes[t] = static_cast<std::uint16_t>(t == 4 || t == 5 ? depth : 64);
+  const auto shape = [&config](int tile, int count) {
+    config.rows[tile] = static_cast<std::uint8_t>(count);
+    config.row_bytes[tile] = count > 0 ? 64 : 0;
+  };
+  for (int q = 0; q < 2; ++q) {
+    const int left = rows - 16 * q, half = left < 0 ? 0 : left < 16 ? left : 16;
+    shape(2 * q, half);
+    shape(2 * q + 1, half);
+    shape(4 + q, half);
+    shape(6 + q, 16);
   }
   return config;
 }

@@ -17,37 +17,33 @@ class Tiles {
   Tiles(const Tiles&) = delete;
   Tiles& operator=(const Tiles&) = delete;
 
-  template <int P>
-  void load_weights(const void* from, std::size_t stride) {
-    load(4 + P, from, stride);
-  }
   template <int Q>
   void load_inputs(const void* from, std::size_t stride) {
-    load(6 + Q, from, stride);
+    load(4 + Q, from, stride);
   }
-  template <int P, int Q>
+  template <int P>
+  void load_panels(const void* from, std::size_t stride) {
+    load(6 + P, from, stride);
+  }
+  template <int Q, int P>
   void load_sums(const void* from, std::size_t stride) {
-    load(2 * P + Q, from, stride);
+    load(2 * Q + P, from, stride);
   }
-  template <int P, int Q>
+  template <int Q, int P>
   void store_sums(void* to, std::size_t stride) const {
-    constexpr int kTile = 2 * P + Q;
+    constexpr int kTile = 2 * Q + P;
     for (std::size_t r = 0; r < config_.rows[kTile]; ++r) {
       __builtin_memcpy(static_cast<std::byte*>(to) + r * stride, tile_[kTile][r],
                        config_.row_bytes[kTile]);
     }
   }
-  template <int P, int Q>
+  template <int Q, int P>
   void clear_sums() {
-    __builtin_memset(tile_[2 * P + Q], 0, sizeof tile_[0]);
+    __builtin_memset(tile_[2 * Q + P], 0, sizeof tile_[0]);
   }
-  template <int P, int Q>
-  void dot_i8() {
-    add_i8(2 * P + Q, 4 + P, 6 + Q);
-  }
-  template <int P, int Q>
+  template <int Q, int P>
   void dot_bf16() {
-    add_bf16(2 * P + Q, 4 + P, 6 + Q);
+    add_bf16(2 * Q + P, 4 + Q, 6 + P);
   }
 
  private:
@@ -84,21 +80,6 @@ class Tiles {
             config_.row_bytes[c] % 4 == 0);
   }
 
-  // TDPBSSD
-  void add_i8(int c, int a, int b) {
-    require_shapes(c, a, b);
-    for (int m = 0; m < config_.rows[c]; ++m) {
-      for (int k = 0; k < config_.row_bytes[a] / 4; ++k) {
-        for (int n = 0; n < config_.row_bytes[c] / 4; ++n) {
-          std::int32_t sum = get<std::int32_t>(c, m, n);
-          for (int i = 0; i < 4; ++i)
-            sum += get<std::int8_t>(a, m, 4 * k + i) * get<std::int8_t>(b, k, 4 * n + i);
-          put(c, m, n, sum);
-        }
-      }
-    }
-  }
-
   // DAZ and FTZ: subnormal numbers are zeros of their sign.
   static float flushed(float x) {
     return __builtin_fabsf(x) < 0x1p-126f ? __builtin_copysignf(0.0f, x) : x;
@@ -114,9 +95,9 @@ class Tiles {
     for (int m = 0; m < config_.rows[c]; ++m) {
       float chain[32] = {};
       for (int k = 0; k < config_.row_bytes[a] / 4; ++k) {
-        const float weight[2] = {bf16_at(a, m, 2 * k), bf16_at(a, m, 2 * k + 1)};
+        const float input[2] = {bf16_at(a, m, 2 * k), bf16_at(a, m, 2 * k + 1)};
         for (int n = 0; n < config_.row_bytes[c] / 2; ++n) {
-          chain[n] = flushed(__builtin_fmaf(weight[n % 2], bf16_at(b, k, n), chain[n]));
+          chain[n] = flushed(__builtin_fmaf(input[n % 2], bf16_at(b, k, n), chain[n]));
         }
       }
       for (int n = 0; n < config_.row_bytes[c] / 4; ++n) {

@@ -18,54 +18,47 @@ class Tiles {
   Tiles& operator=(const Tiles&) = delete;
 
   // Rows of a tile are `stride` bytes apart in memory.
-  template <int P>
-  static inline void load_weights(const void* from, std::size_t stride) {
-    written(from);
-    if constexpr (P == 0) _tile_loadd(4, from, stride);
-    if constexpr (P == 1) _tile_loadd(5, from, stride);
-  }
   template <int Q>
   static inline void load_inputs(const void* from, std::size_t stride) {
     written(from);
-    if constexpr (Q == 0) _tile_loadd(6, from, stride);
-    if constexpr (Q == 1) _tile_loadd(7, from, stride);
+    if constexpr (Q == 0) _tile_loadd(4, from, stride);
+    if constexpr (Q == 1) _tile_loadd(5, from, stride);
   }
-  template <int P, int Q>
+  template <int P>
+  static inline void load_panels(const void* from, std::size_t stride) {
+    written(from);
+    if constexpr (P == 0) _tile_loadd(6, from, stride);
+    if constexpr (P == 1) _tile_loadd(7, from, stride);
+  }
+  template <int Q, int P>
   static inline void load_sums(const void* from, std::size_t stride) {
     written(from);
-    if constexpr (P == 0 && Q == 0) _tile_loadd(0, from, stride);
-    if constexpr (P == 0 && Q == 1) _tile_loadd(1, from, stride);
-    if constexpr (P == 1 && Q == 0) _tile_loadd(2, from, stride);
-    if constexpr (P == 1 && Q == 1) _tile_loadd(3, from, stride);
+    if constexpr (Q == 0 && P == 0) _tile_loadd(0, from, stride);
+    if constexpr (Q == 0 && P == 1) _tile_loadd(1, from, stride);
+    if constexpr (Q == 1 && P == 0) _tile_loadd(2, from, stride);
+    if constexpr (Q == 1 && P == 1) _tile_loadd(3, from, stride);
   }
-  template <int P, int Q>
+  template <int Q, int P>
   static inline void store_sums(void* to, std::size_t stride) {
-    if constexpr (P == 0 && Q == 0) _tile_stored(0, to, stride);
-    if constexpr (P == 0 && Q == 1) _tile_stored(1, to, stride);
-    if constexpr (P == 1 && Q == 0) _tile_stored(2, to, stride);
-    if constexpr (P == 1 && Q == 1) _tile_stored(3, to, stride);
+    if constexpr (Q == 0 && P == 0) _tile_stored(0, to, stride);
+    if constexpr (Q == 0 && P == 1) _tile_stored(1, to, stride);
+    if constexpr (Q == 1 && P == 0) _tile_stored(2, to, stride);
+    if constexpr (Q == 1 && P == 1) _tile_stored(3, to, stride);
   }
-  template <int P, int Q>
+  template <int Q, int P>
   static inline void clear_sums() {
-    if constexpr (P == 0 && Q == 0) _tile_zero(0);
-    if constexpr (P == 0 && Q == 1) _tile_zero(1);
-    if constexpr (P == 1 && Q == 0) _tile_zero(2);
-    if constexpr (P == 1 && Q == 1) _tile_zero(3);
+    if constexpr (Q == 0 && P == 0) _tile_zero(0);
+    if constexpr (Q == 0 && P == 1) _tile_zero(1);
+    if constexpr (Q == 1 && P == 0) _tile_zero(2);
+    if constexpr (Q == 1 && P == 1) _tile_zero(3);
   }
-  // sums[P][Q] += weights[P] × inputs[Q] over lanes of four signed bytes, or of two BF16.
-  template <int P, int Q>
-  static inline void dot_i8() {
-    if constexpr (P == 0 && Q == 0) _tile_dpbssd(0, 4, 6);
-    if constexpr (P == 0 && Q == 1) _tile_dpbssd(1, 4, 7);
-    if constexpr (P == 1 && Q == 0) _tile_dpbssd(2, 5, 6);
-    if constexpr (P == 1 && Q == 1) _tile_dpbssd(3, 5, 7);
-  }
-  template <int P, int Q>
+  // sums[Q][P] += inputs[Q] × panels[P] over pairs of BF16.
+  template <int Q, int P>
   static inline void dot_bf16() {
-    if constexpr (P == 0 && Q == 0) _tile_dpbf16ps(0, 4, 6);
-    if constexpr (P == 0 && Q == 1) _tile_dpbf16ps(1, 4, 7);
-    if constexpr (P == 1 && Q == 0) _tile_dpbf16ps(2, 5, 6);
-    if constexpr (P == 1 && Q == 1) _tile_dpbf16ps(3, 5, 7);
+    if constexpr (Q == 0 && P == 0) _tile_dpbf16ps(0, 4, 6);
+    if constexpr (Q == 0 && P == 1) _tile_dpbf16ps(1, 4, 7);
+    if constexpr (Q == 1 && P == 0) _tile_dpbf16ps(2, 5, 6);
+    if constexpr (Q == 1 && P == 1) _tile_dpbf16ps(3, 5, 7);
   }
 
  private:

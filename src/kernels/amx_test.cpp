@@ -45,7 +45,7 @@ class AmxTable : public ::testing::TestWithParam<bool> {
     for (float& value : values) value = draw();
     return values;
   }
-  // Small whole numbers, as E4M3 codes or as weights of class i8.
+  // Small whole numbers, as E4M3 codes.
   int whole(int most) { return std::uniform_int_distribution<int>(-most, most)(random_); }
 
  private:
@@ -196,52 +196,6 @@ TEST_P(AmxTable, F8ScalesTheSumsOfSlabs) {
         }
         ASSERT_EQ(y[at(i, r, width)], expected)
             << shape.m << " " << shape.panels << " " << count << ": " << i << " " << r;
-      }
-    }
-  }
-}
-
-// Class i8 has one answer, which the avx512 table gives too; its driver sees 64-column panels
-// alike.
-TEST_P(AmxTable, I8EqualsTheAvx512TableToTheBit) {
-  for (Shape shape : kShapes) {
-    for (int group : {16, 32}) {
-      const int count = shape.count, width = 16 * shape.panels, groups = count / group;
-      std::vector<std::int8_t> q(static_cast<std::size_t>(width * count));
-      for (std::int8_t& code : q)
-        code = static_cast<std::int8_t>(std::max(-128, whole(129)) & 0xff);
-      const std::vector<float> scale = draws(static_cast<std::size_t>(width * groups)),
-                               offset = draws(scale.size());
-      std::vector<std::byte> x(static_cast<std::size_t>(shape.m * count * kI8InputBytes));
-      std::vector<float> x_scale(static_cast<std::size_t>(shape.m * count / 32));
-      std::vector<std::int32_t> sums(static_cast<std::size_t>(shape.m * count / 16));
-      for (int i = 0; i < shape.m; ++i) {
-        panels().pack_i8(draws(static_cast<std::size_t>(count)).data(), count,
-                         x.data() + i * count * kI8InputBytes, x_scale.data() + i * count / 32,
-                         sums.data() + i * count / 16);
-      }
-      const std::vector<float> before = draws(static_cast<std::size_t>(shape.m * width));
-      const int room = (count + 63) / 64 * 64 * 16;
-      for (const float* offsets : {static_cast<const float*>(nullptr), offset.data()}) {
-        const auto multiply = [&](const PanelKernels& table) {
-          Buffer<std::byte> panel(static_cast<std::size_t>(room * shape.panels));
-          for (int p = 0; p < shape.panels; ++p) {
-            const int exist = p + 1 == shape.panels ? 11 : 16;
-            table.interleave_i8(q.data() + p * 16 * count, static_cast<std::size_t>(count), exist,
-                                count, panel.data() + p * room);
-          }
-          std::vector<float> y = before;
-          table.multiply_i8({x.data(), static_cast<std::size_t>(count * kI8InputBytes),
-                             x_scale.data(), static_cast<std::size_t>(count / 32), sums.data(),
-                             static_cast<std::size_t>(count / 16)},
-                            {panel.data(), static_cast<std::size_t>(room), scale.data(), offsets,
-                             static_cast<std::size_t>(groups * 16), group},
-                            {shape.m, shape.panels, count, static_cast<std::size_t>(width)},
-                            y.data());
-          return y;
-        };
-        ASSERT_EQ(multiply(panels()), multiply(table(Isa::avx512).panels))
-            << shape.m << " " << shape.panels << " " << count << " " << group;
       }
     }
   }

@@ -115,9 +115,15 @@ static inline void mix_rows(const float* p, std::size_t p_stride, const float* f
   for (; c + 4 * w <= cols; c += 4 * w) {
     mix_tile<R, 4>(p, p_stride, factor, v + c, v_stride, keys, out + c, out_stride);
   }
-  for (; c + w <= cols; c += w) {
-    mix_tile<R, 1>(p, p_stride, factor, v + c, v_stride, keys, out + c, out_stride);
-  }
+  // What is left at once: a weight is spread to all lanes once for every register of columns.
+  const auto left = [&]<int C>() {
+    mix_tile<R, C>(p, p_stride, factor, v + c, v_stride, keys, out + c, out_stride);
+    c += C * w;
+  };
+  const int registers = (cols - c) / w;
+  if (registers == 3) left.template operator()<3>();
+  if (registers == 2) left.template operator()<2>();
+  if (registers == 1) left.template operator()<1>();
   if (c == cols) return;
   for (int r = 0; r < R; ++r) {
     mix_tail(p + static_cast<std::size_t>(r) * p_stride, factor + r, v + c, v_stride, keys,

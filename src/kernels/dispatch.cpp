@@ -20,18 +20,12 @@ extern const Kernels table;
 Kernels with_tiles(const Kernels& base, const AmxTiles& tiles) {
   Kernels table = base;
   table.isa = Isa::amx;
-  table.panels.interleave_bf16 = tiles.interleave_bf16;
-  table.panels.interleave_bf16_rows = tiles.interleave_bf16_rows;
-  table.panels.columns_bf16 = tiles.columns_bf16;
-  table.panels.columns_bf16_rows = tiles.columns_bf16_rows;
-  table.panels.interleave_i8 = tiles.interleave_i8;
   table.panels.multiply_bf16 = tiles.multiply_bf16;
-  table.panels.multiply_i8 = tiles.multiply_i8;
   table.panels.multiply_f8 = tiles.multiply_f8;
   return table;
 }
 
-// Rows, attention, formats and class f32 are avx512's: tiles have nothing to offer them.
+// All but the products of BF16 is avx512's: tiles have nothing to offer it.
 static const Kernels& amx_table() {
   static const Kernels table = with_tiles(avx512::table, amx::tiles);
   return table;

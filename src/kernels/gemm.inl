@@ -13,15 +13,22 @@ static void interleave_f32(const float* x, std::size_t stride, int rows, int cou
                            float* panel) noexcept {
   interleave_lanes(RowsOfFloats{x, stride}, rows, count, reinterpret_cast<std::byte*>(panel));
 }
+// BF16 panels are filled up to whole tiles of sixteen lanes.
+static inline void fill_tile(bf16* panel, int lanes) {
+  if (lanes % 16 != 0)
+    __builtin_memset(panel + lanes * 32, 0, static_cast<std::size_t>(16 - lanes % 16) * 64);
+}
 static void interleave_bf16(const float* x, std::size_t stride, int rows, int count,
                             bf16* panel) noexcept {
   interleave_lanes(PairsOfFloats{x, stride, count}, rows, (count + 1) / 2,
                    reinterpret_cast<std::byte*>(panel));
+  fill_tile(panel, (count + 1) / 2);
 }
 static void interleave_bf16_rows(const bf16* x, std::size_t stride, int rows, int count,
                                  bf16* panel) noexcept {
   interleave_lanes(PairsOfBf16{x, stride, count}, rows, (count + 1) / 2,
                    reinterpret_cast<std::byte*>(panel));
+  fill_tile(panel, (count + 1) / 2);
 }
 static void interleave_i8(const std::int8_t* q, std::size_t stride, int rows, int count,
                           std::byte* panel) noexcept {
@@ -48,6 +55,7 @@ static void columns_pairs(const T* x, std::size_t stride, int rows, int lanes,
                     row_pair(x, stride, k, rows, n > 0 ? lane : 0, n), Vec::kWidth);
     }
   }
+  fill_tile(panel, (rows + 1) / 2);
 }
 
 // The sums of M rows × P panels, read from y, written back.

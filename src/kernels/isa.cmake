@@ -22,7 +22,7 @@ set(avx512_flags ${avx512_vnni_flags} -mavx512bf16)
 nautile_isa(avx2 ${avx2_flags})
 nautile_isa(avx512_vnni ${avx512_vnni_flags})
 nautile_isa(avx512 ${avx512_flags})
-nautile_isa(amx ${avx512_flags} -mamx-tile -mamx-bf16 -mamx-int8)
+nautile_isa(amx ${avx512_flags} -mamx-tile -mamx-bf16)
 
 # The amx products over emulated tiles: for the tests of CPUs without AMX, not for the program.
 if(NAUTILE_TESTS)

@@ -14,7 +14,6 @@ namespace {
 // clang-format off
 #include "kernels/vec_avx512.h"
 #include "kernels/tile_avx512.h"
-#include "kernels/pairs.inl"
 // The tile registers:
 #include "kernels/amx_config.h"
 #include "kernels/amx_real.h"

@@ -107,8 +107,8 @@ inline constexpr float kF8LeastInput = 1e-4f, kF8LeastGradient = 1e-35f;
 
 struct PanelKernels {
   // From 16 rows (row stride `stride` elements; rows beyond `rows` count as zeros) to panel order.
-  // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding; an odd last column is paired with zero.
-  // The amx table has its own order of BF16 (tile_amx.h), and fills up to 32 columns with zeros.
+  // F32: panel[k][16]. BF16: panel[k/2][16][2], rounding, filled up with zeros to a multiple of 32
+  // columns, of which amx makes a tile.
   void (*interleave_f32)(const float* x, std::size_t stride, int rows, int count,
                          float* panel) noexcept;
   void (*interleave_bf16)(const float* x, std::size_t stride, int rows, int count,

@@ -1,7 +1,10 @@
 // pack.inl — inputs of the compute classes from F32 rows, written once over Vec.
 
 static void pack_bf16(const float* x, int count, bf16* out) noexcept {
-  row_to_bf16(x, count, out);
+  constexpr int w = Vec::kWidth;
+  int i = 0;
+  for (; i + w <= count; i += w) store_operand(out + i, load(x + i));
+  if (i < count) store_bf16_n(out + i, load_n(x + i, count - i), count - i);
   if (count & 1) out[count] = bf16{0};
 }
 
@@ -73,7 +76,7 @@ static void pack_f8(const float* x, int count, F8Scale style, float least, bf16*
     const float s = f8_scale(reduce_max(top), least, style);
     scale[start / 128] = s;
     const Vec by = splat(s);
-    for (c = start; c + w <= end; c += w) store_bf16(q + c, round_f8(load(x + c) / by));
+    for (c = start; c + w <= end; c += w) store_operand(q + c, round_f8(load(x + c) / by));
     if (c < end) store_bf16_n(q + c, round_f8(load_n(x + c, end - c) / by), end - c);
   }
   if (count & 1) q[count] = bf16{0};

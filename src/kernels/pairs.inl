@@ -1,5 +1,5 @@
 // pairs.inl — weights and inputs whose sums run over rows: BF16 pairs come from two rows, not from
-// two columns. Written once over Vec; included after tile_*.h.
+// two columns. Written once over Vec; included after bf16_*.h.
 
 // Lanes of a register that exist when `left` are left.
 static inline int clamp_lanes(int left) {
@@ -12,7 +12,7 @@ static inline Vec load_some(const bf16* p, int n) {
   return n == Vec::kWidth ? load_bf16(p) : load_bf16_n(p, n);
 }
 static inline IntVec pair_of(Vec even, Vec odd, const float*) {
-  return round_to_pairs(even, odd);
+  return operand_pairs(even, odd);
 }
 static inline IntVec pair_of(Vec even, Vec odd, const bf16*) {
   return join_pairs(even, odd);

@@ -58,7 +58,7 @@ void row_from_bf16(const bf16* x, int n, float* y) noexcept {
 }
 
 // ---- panels: [k][16], pairs of BF16 [k/2][16][2], integers as 16 bits [k/2][16][2]
-// -----------------
+// ---------------
 
 void interleave_f32(const float* x, std::size_t stride, int rows, int count,
                     float* panel) noexcept {
@@ -78,7 +78,7 @@ bf16 rounded(bf16 x) {
 
 template <class T>
 void interleave_pairs(const T* x, std::size_t stride, int rows, int count, bf16* panel) noexcept {
-  for (int k = 0; k < (count + 1) / 2 * 2; ++k) {
+  for (int k = 0; k < (count + 31) / 32 * 32; ++k) {
     for (int r = 0; r < kR; ++r) {
       const bool inside = r < rows && k < count;
       panel[(k / 2 * kR + r) * 2 + k % 2] =
@@ -98,7 +98,7 @@ void columns_f32(const float* x, std::size_t stride, int rows, int lanes, float*
 
 template <class T>
 void columns_pairs(const T* x, std::size_t stride, int rows, int lanes, bf16* panel) noexcept {
-  for (int k = 0; k < (rows + 1) / 2 * 2; ++k) {
+  for (int k = 0; k < (rows + 31) / 32 * 32; ++k) {
     for (int r = 0; r < kR; ++r) {
       const bool inside = r < lanes && k < rows;
       panel[(k / 2 * kR + r) * 2 + k % 2] =
