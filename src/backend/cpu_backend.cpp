@@ -1,5 +1,7 @@
 #include "backend/cpu_backend.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -16,11 +18,16 @@ void Workspace::Free::operator()(std::byte* p) const {
   std::free(p);
 }
 
+static constexpr std::size_t kHugePage = 2 << 20;
+
 std::byte* Workspace::reserve(std::size_t bytes) {
   if (bytes > size_) {
-    const std::size_t size = (bytes + 4095) / 4096 * 4096;
-    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(64, size)));
+    // Panels are read again and again: what fills huge pages gets them.
+    const std::size_t page = bytes < 2 * kHugePage ? 4096 : kHugePage;
+    const std::size_t size = (bytes + page - 1) / page * page;
+    memory_.reset(static_cast<std::byte*>(std::aligned_alloc(page, size)));
     if (!memory_) fail(ErrorKind::no_memory, "cannot allocate {} bytes of working memory", size);
+    if (page == kHugePage) ::madvise(memory_.get(), size, MADV_HUGEPAGE);
     size_ = size;
   }
   return memory_.get();

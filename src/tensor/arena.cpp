@@ -23,6 +23,8 @@ Arena::Arena(std::size_t capacity) : capacity_((capacity + 4095) / 4096 * 4096) 
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (address == MAP_FAILED)
     fail(ErrorKind::no_memory, "cannot reserve {} bytes of memory", capacity_);
+  // Training walks over gigabytes: with pages of 4 KiB it would wait for their addresses.
+  ::madvise(address, capacity_, MADV_HUGEPAGE);
   base_ = static_cast<std::byte*>(address);
   ASAN_POISON_MEMORY_REGION(base_, capacity_);
 }
