@@ -1,5 +1,6 @@
 // cpu_attention_gradient.cpp — gradients of attention within a batch, in blocks that are computed
-// again (FlashAttention-2, Dao 2023), in F32.
+// again (FlashAttention-2, Dao 2023): in F32, or with operands rounded to BF16 where class bf16 is
+// asked for and the table has tiles for it.
 //
 // A task is one key head of one span: it alone writes that head's dk and dv and its queries' dq, so
 // nothing is summed across threads but MLA's shared keys, whose parts per head are added in the end
@@ -37,7 +38,10 @@ class AttentionGradientRun {
         v_(static_cast<std::size_t>(a.value_dims)),
         shared_(a.shared_key ? static_cast<std::size_t>(a.shared_dims) : 0),
         heads_(static_cast<std::size_t>(a.query_heads)),
-        tokens_(a.starts.empty() ? 0 : static_cast<std::size_t>(a.starts.back())) {}
+        tokens_(a.starts.empty() ? 0 : static_cast<std::size_t>(a.starts.back())),
+        narrow_(kernels_.panels.bf16_tiles &&
+                backend.compute_class(Format::f32) == ComputeClass::bf16 && d_ % kPanelRows == 0 &&
+                v_ % kPanelRows == 0) {}
 
   void run() {
     if (tokens_ == 0) return;
@@ -57,6 +61,9 @@ class AttentionGradientRun {
   static constexpr std::size_t kTile = kKeyBlock;  // queries of one head
   static constexpr double kUneven = 1.4;           // what computing scores twice costs
 
+  // Numbers of a row of BF16, filled up to whole tiles.
+  static std::size_t whole(std::size_t numbers) { return (numbers + 31) / 32 * 32; }
+
   std::size_t kv_heads() const { return static_cast<std::size_t>(a_.kv_heads); }
 
   // What a task makes: gradients of one block of keys, of one tile of queries, or of all.
@@ -75,6 +82,13 @@ class AttentionGradientRun {
     std::size_t first, count;
   };
 
+  // Operands in BF16. Rows: of queries and douts, of ds by query, of p and ds by key. Panels of
+  // keys and values as below; panels of columns, whose sums run over keys or over queries.
+  struct Narrow {
+    bf16 *queries, *douts, *ds, *p_turned, *ds_turned;
+    bf16 *key_panels, *value_panels, *key_columns, *query_columns, *dout_columns;
+  };
+
   struct Buffers {
     float *keys, *values;                  // [64, d], [64, v]: a block's rows
     float *key_panels, *value_panels;      // the same, interleaved
@@ -83,12 +97,21 @@ class AttentionGradientRun {
     float *p, *ds, *p_turned, *ds_turned;  // [64, 64]: by query, and by key
     float *lse, *delta, *ones;             // [64]
     int* valid;                            // [64]
+    Narrow narrow;
   };
+
+  // Bytes of all of them, and of what rounding up to cache lines adds.
+  std::size_t buffer_bytes() const {
+    const std::size_t n = kTile, square = n * n;
+    const std::size_t wide = sizeof(float) * (4 * n * (d_ + v_) + 4 * square + 4 * n);
+    const std::size_t narrow =
+        sizeof(bf16) * (n * (2 * whole(d_) + 2 * whole(v_) + 2 * d_ + v_) + 3 * square);
+    return wide + (narrow_ ? narrow : 0) + 32 * 64;
+  }
 
   Buffers make_buffers(Workspace& workspace) const {
     const std::size_t n = kTile, square = n * n;
-    float* at = reinterpret_cast<float*>(
-        workspace.reserve(sizeof(float) * (4 * n * (d_ + v_) + 4 * square + 4 * n + 16 * 16)));
+    float* at = reinterpret_cast<float*>(workspace.reserve(buffer_bytes()));
     const auto take = [&at](std::size_t floats) {
       return std::exchange(at, at + (floats + 15) / 16 * 16);
     };
@@ -105,6 +128,20 @@ class AttentionGradientRun {
     for (float** row : {&b.lse, &b.delta, &b.ones}) *row = take(n);
     b.valid = reinterpret_cast<int*>(take(n));
     std::fill(b.ones, b.ones + n, 1.0f);
+    if (!narrow_) return b;
+    const auto halves = [&](std::size_t count) {
+      return reinterpret_cast<bf16*>(take((count + 1) / 2));
+    };
+    b.narrow = {.queries = halves(n * whole(d_)),
+                .douts = halves(n * whole(v_)),
+                .ds = halves(square),
+                .p_turned = halves(square),
+                .ds_turned = halves(square),
+                .key_panels = halves(n * whole(d_)),
+                .value_panels = halves(n * whole(v_)),
+                .key_columns = halves(n * d_),
+                .query_columns = halves(n * d_),
+                .dout_columns = halves(n * v_)};
     return b;
   }
 
@@ -231,6 +268,10 @@ class AttentionGradientRun {
       std::memcpy(b.values + j * v_, a_.v + token * a_.v_stride + task.head * a_.v_head,
                   v_ * sizeof(float));
     }
+    if (narrow_) {
+      round_keys(block, b);
+      return block;
+    }
     for (std::size_t j = 0; j < block.count; j += kPanelRows) {
       const int rows = static_cast<int>(std::min<std::size_t>(kPanelRows, block.count - j));
       kernels_.panels.interleave_f32(b.keys + j * d_, d_, rows, a_.key_dims, b.key_panels + j * d_);
@@ -259,7 +300,6 @@ class AttentionGradientRun {
   void step(const Task& task, const KeyBlock& block, std::size_t head, std::size_t tile,
             const Buffers& b) const {
     const std::size_t rows = std::min(kTile, task.count - tile);
-    const int m = static_cast<int>(rows), keys = static_cast<int>(block.count);
     for (std::size_t i = 0; i < rows; ++i) {
       const std::size_t query = (task.first + tile + i) * heads_ + head;
       std::memcpy(b.queries + i * d_, a_.q + query * d_, d_ * sizeof(float));
@@ -268,6 +308,24 @@ class AttentionGradientRun {
       b.delta[i] = delta_[query];
       b.valid[i] = static_cast<int>(std::min(block.count, tile + i + 1 - block.first));
     }
+    if (narrow_) {
+      narrow_products(task, block, head, tile, b);
+    } else {
+      wide_products(task, block, head, tile, b);
+    }
+  }
+
+  // The gradients of a tile's queries, or null if the task does not make them; they begin with a
+  // span's first keys.
+  float* dq_of(const Task& task, std::size_t head, std::size_t tile) const {
+    if (task.part == Part::keys) return nullptr;
+    return g_.dq + ((task.first + tile) * heads_ + head) * d_;
+  }
+
+  void wide_products(const Task& task, const KeyBlock& block, std::size_t head, std::size_t tile,
+                     const Buffers& b) const {
+    const std::size_t rows = std::min(kTile, task.count - tile);
+    const int m = static_cast<int>(rows), keys = static_cast<int>(block.count);
     const int panels = (keys + kPanelRows - 1) / kPanelRows;
     std::memset(b.p, 0, rows * kKeyBlock * sizeof(float));
     std::memset(b.ds, 0, rows * kKeyBlock * sizeof(float));
@@ -277,8 +335,7 @@ class AttentionGradientRun {
                                  {m, panels, a_.value_dims, kKeyBlock}, b.ds);
     kernels_.gradients.softmax_block(b.p, b.ds, kKeyBlock, m, b.valid, a_.scale, b.lse, b.delta);
     const kernels::AttentionKernels& attention = kernels_.attention;
-    if (task.part != Part::keys) {
-      float* dq = g_.dq + ((task.first + tile) * heads_ + head) * d_;
+    if (float* dq = dq_of(task, head, tile)) {
       for (std::size_t i = 0; i < rows && block.first == 0; ++i)
         std::memset(dq + i * heads_ * d_, 0, d_ * sizeof(float));
       attention.mix(b.ds, kKeyBlock, m, b.ones, b.keys, d_, keys, a_.key_dims, dq, heads_ * d_);
@@ -288,6 +345,77 @@ class AttentionGradientRun {
     kernels_.panels.transpose(b.ds, kKeyBlock, m, keys, b.ds_turned, kTile);
     attention.mix(b.p_turned, kTile, keys, b.ones, b.douts, v_, m, a_.value_dims, b.dvalues, v_);
     attention.mix(b.ds_turned, kTile, keys, b.ones, b.queries, d_, m, a_.key_dims, b.dkeys, d_);
+  }
+
+  // The same from operands in BF16.
+  void narrow_products(const Task& task, const KeyBlock& block, std::size_t head, std::size_t tile,
+                       const Buffers& b) const {
+    const Narrow& n = b.narrow;
+    const std::size_t rows = std::min(kTile, task.count - tile);
+    const int m = static_cast<int>(rows), keys = static_cast<int>(block.count);
+    const kernels::PanelKernels& table = kernels_.panels;
+    const int panels = (keys + kPanelRows - 1) / kPanelRows;
+    for (std::size_t i = 0; i < rows; ++i) {
+      table.pack_bf16(b.queries + i * d_, a_.key_dims, n.queries + i * whole(d_));
+      table.pack_bf16(b.douts + i * v_, a_.value_dims, n.douts + i * whole(v_));
+    }
+    const auto scores = [&](const bf16* x, const bf16* w, std::size_t length, float* y) {
+      table.multiply_bf16({x, whole(length)}, {w, whole(length) * kPanelRows},
+                          {m, panels, static_cast<int>(length), kKeyBlock, kernels::Onto::replaced},
+                          y);
+    };
+    scores(n.queries, n.key_panels, d_, b.p);
+    scores(n.douts, n.value_panels, v_, b.ds);
+    kernels_.gradients.softmax_block(b.p, b.ds, kKeyBlock, m, b.valid, a_.scale, b.lse, b.delta);
+    if (float* dq = dq_of(task, head, tile)) {
+      for (std::size_t i = 0; i < rows; ++i)
+        table.pack_bf16(b.ds + i * kKeyBlock, keys, n.ds + i * kKeyBlock);
+      multiply_columns(n.ds, n.key_columns, {m, keys, d_}, dq, heads_ * d_, block.first == 0);
+    }
+    if (task.part == Part::queries) return;
+    table.turn_to_bf16(b.p, kKeyBlock, m, keys, n.p_turned, kTile);
+    table.turn_to_bf16(b.ds, kKeyBlock, m, keys, n.ds_turned, kTile);
+    round_columns(b.douts, v_, m, n.dout_columns);
+    round_columns(b.queries, d_, m, n.query_columns);
+    multiply_columns(n.p_turned, n.dout_columns, {keys, m, v_}, b.dvalues, v_, false);
+    multiply_columns(n.ds_turned, n.query_columns, {keys, m, d_}, b.dkeys, d_, false);
+  }
+
+  // A block's keys and values as panels of BF16.
+  void round_keys(const KeyBlock& block, const Buffers& b) const {
+    const kernels::PanelKernels& table = kernels_.panels;
+    for (std::size_t j = 0; j < block.count; j += kPanelRows) {
+      const int rows = static_cast<int>(std::min<std::size_t>(kPanelRows, block.count - j));
+      table.interleave_bf16(b.keys + j * d_, d_, rows, a_.key_dims,
+                            b.narrow.key_panels + j * whole(d_));
+      table.interleave_bf16(b.values + j * v_, v_, rows, a_.value_dims,
+                            b.narrow.value_panels + j * whole(v_));
+    }
+    round_columns(b.keys, d_, static_cast<int>(block.count), b.narrow.key_columns);
+  }
+
+  // Panels of the columns of x [rows, width], one of kTile rows after the other.
+  void round_columns(const float* x, std::size_t width, int rows, bf16* panels) const {
+    for (std::size_t c = 0; c < width; c += kPanelRows)
+      kernels_.panels.columns_bf16(x + c, width, rows, kPanelRows, panels + c * kTile);
+  }
+
+  struct Shape {
+    int rows, count;
+    std::size_t width;
+  };
+
+  // y [rows, width] += (first: =) x [rows, count]·columns; rows of x are kTile long.
+  void multiply_columns(const bf16* x, const bf16* columns, const Shape& shape, float* y,
+                        std::size_t stride, bool first) const {
+    constexpr std::size_t kWidest = std::size_t{kernels::kMaxPanels} * kPanelRows;
+    for (std::size_t c = 0; c < shape.width; c += kWidest) {
+      const int panels = static_cast<int>(std::min(kWidest, shape.width - c) / kPanelRows);
+      kernels_.panels.multiply_bf16({x, kTile}, {columns + c * kTile, kTile * kPanelRows},
+                                    {shape.rows, panels, shape.count, stride,
+                                     first ? kernels::Onto::replaced : kernels::Onto::continued},
+                                    y + c);
+    }
   }
 
   // dshared = Σ of the heads' parts, ascending.
@@ -311,6 +439,7 @@ class AttentionGradientRun {
   const float *out_, *lse_, *dout_;
   GradientBackend::AttentionGradients g_;
   std::size_t d_, v_, shared_, heads_, tokens_;
+  bool narrow_;
   float *delta_ = nullptr, *parts_ = nullptr;
   std::vector<Task> tasks_;
   std::vector<std::size_t> shares_;

@@ -178,6 +178,58 @@ TEST(AttendFresh, AndItsGradientEqualTheFormulaOnAnyThreads) {
   }
 }
 
+// Widths that fill tiles: documents that do not fill a block, several query heads to a key head,
+// more panels than one product takes, shared keys.
+const Case kTiledCases[] = {
+    {"one head", 1, 1, 16, 16, 0, {0, 70}},
+    {"grouped", 6, 2, 48, 32, 0, {0, 1, 1, 66, 200}},
+    {"shared rotary keys", 3, 3, 96, 80, 32, {0, 64, 192, 212}},
+    {"short documents", 2, 2, 32, 16, 16, {0, 20, 40, 61, 80, 81, 100}},
+};
+
+// |found − wanted| / |wanted|
+double distance(const std::vector<float>& found, const std::vector<double>& wanted) {
+  double off = 0, size = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double error = static_cast<double>(found[i]) - wanted[i];
+    off += error * error;
+    size += wanted[i] * wanted[i];
+  }
+  return std::sqrt(off / std::max(size, 1e-300));
+}
+
+// Every operand is rounded to 8 bits (2^-9 at most, half of that on average); a gradient is off by
+// a few such roundings.
+TEST(AttendFresh, GradientsInClassBf16AreNearAndTheSameOnAnyThreads) {
+  int tried = 0;
+  for (const Table& table : tables()) {
+    if (!table.kernels->panels.bf16_tiles) continue;
+    ++tried;
+    for (const Case& c : kTiledCases) {
+      SCOPED_TRACE(fmt::format("{} {}", c.what, table.name));
+      const Operands o(c);
+      const Exact wanted = exact(o);
+      const auto results = [&](int threads, ComputeClass compute) {
+        CpuBackend backend({table.kernels->isa, threads, compute}, *table.kernels);
+        return run(o, backend);
+      };
+      const Results r = results(1, ComputeClass::bf16), wide = results(1, ComputeClass::f32);
+      EXPECT_EQ(r.out, wide.out);
+      for (const auto& [found, exact] : {std::pair{&r.dq, &wanted.dq}, {&r.dkv, &wanted.dkv}}) {
+        EXPECT_LT(distance(*found, *exact), 0.01);
+        EXPECT_GT(distance(*found, *exact), 1e-4) << "nothing was rounded";
+      }
+      if (c.shared_dims > 0) {
+        EXPECT_LT(distance(r.dshared, wanted.dshared), 0.01);
+      }
+      for (int threads : {2, 3, 4})
+        EXPECT_EQ(results(threads, ComputeClass::bf16), r) << threads << " threads";
+    }
+  }
+  if (tried == 0)
+    GTEST_SKIP() << "this CPU has no AVX-512 with BF16, which tiles are emulated with";
+}
+
 TEST(AttendFresh, GivesTheBitsOfAttend) {
   for (const Case& c : kCases) {
     const Operands o(c);

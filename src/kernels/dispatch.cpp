@@ -20,6 +20,7 @@ extern const Kernels table;
 Kernels with_tiles(const Kernels& base, const AmxTiles& tiles) {
   Kernels table = base;
   table.isa = Isa::amx;
+  table.panels.bf16_tiles = true;
   table.panels.multiply_bf16 = tiles.multiply_bf16;
   table.panels.multiply_f8 = tiles.multiply_f8;
   return table;

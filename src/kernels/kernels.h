@@ -129,6 +129,7 @@ struct PanelKernels {
   void (*columns_bf16_rows)(const bf16* x, std::size_t stride, int rows, int lanes,
                             bf16* panel) noexcept;
   int i8_panel_bytes;
+  bool bf16_tiles;  // class bf16 multiplies many times as fast as class f32
   // y[c][r] = x[r][c]
   void (*transpose)(const float* x, std::size_t stride, int rows, int columns, float* y,
                     std::size_t y_stride) noexcept;

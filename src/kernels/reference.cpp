@@ -310,6 +310,7 @@ const Kernels table = {
                .columns_bf16 = columns_pairs<float>,
                .columns_bf16_rows = columns_pairs<bf16>,
                .i8_panel_bytes = 2,
+               .bf16_tiles = false,
                .transpose = transpose_rows,
                .pack_bf16 = pack_bf16,
                .turn_to_bf16 = turn_to_bf16,
