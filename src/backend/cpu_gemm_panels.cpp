@@ -166,9 +166,15 @@ void GemmRun::unpack_columns(const MatrixView& w, const PanelRun& run,
   if (fp8 && w.format != Format::f8_e4m3) return quantize_columns(w, run, buffers);
   for (int k = 0; fp8 && k < run.columns; k += kPiece) note_scales(w, run, k, buffers);
   if (w.format == Format::f32) {
-    const float* rows = reinterpret_cast<const float*>(column_bytes(w, run.column, 0));
-    return columns(rows + run.first * kPanelRows, w.row_stride / sizeof(float), w, run, 0,
-                   run.columns, buffers);
+    // A few rows for all panels: of each row the run's lanes lie together.
+    const std::size_t stride = w.row_stride / sizeof(float);
+    const float* rows = reinterpret_cast<const float*>(column_bytes(w, run.column, 0)) +
+                        run.first * kPanelRows;
+    for (int k = 0; k < run.columns; k += kReadRows) {
+      columns(rows + static_cast<std::size_t>(k) * stride, stride, w, run, k,
+              std::min(kReadRows, run.columns - k), buffers);
+    }
+    return;
   }
   if (w.format == Format::bf16 && rule_.compute == ComputeClass::bf16) {
     const bf16* rows = reinterpret_cast<const bf16*>(column_bytes(w, run.column, 0));
