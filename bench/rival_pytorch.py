@@ -24,7 +24,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-VARIANTS = ("bf16", "bf16 compiled", "f32", "f32 compiled")
+VARIANTS = ("bf16", "bf16-compiled", "f32", "f32-compiled")
 
 
 def run(command: list[str], **options) -> tuple[subprocess.CompletedProcess, int]:
