@@ -168,8 +168,8 @@ void GemmRun::unpack_columns(const MatrixView& w, const PanelRun& run,
   if (w.format == Format::f32) {
     // A few rows for all panels: of each row the run's lanes lie together.
     const std::size_t stride = w.row_stride / sizeof(float);
-    const float* rows = reinterpret_cast<const float*>(column_bytes(w, run.column, 0)) +
-                        run.first * kPanelRows;
+    const float* rows =
+        reinterpret_cast<const float*>(column_bytes(w, run.column, 0)) + run.first * kPanelRows;
     for (int k = 0; k < run.columns; k += kReadRows) {
       columns(rows + static_cast<std::size_t>(k) * stride, stride, w, run, k,
               std::min(kReadRows, run.columns - k), buffers);
