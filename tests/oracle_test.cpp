@@ -5,25 +5,19 @@
 
 #include <cstdio>
 
-#include "base/cpu_features.h"
+#include "base/cpu_features_testing.h"
 
 namespace nautile::test {
 namespace {
 
-std::vector<Isa> tables() {
-  std::vector<Isa> list;
-  for (int i = 0; i < kIsaCount; ++i) {
-    if (cpu_features().can(static_cast<Isa>(i))) list.push_back(static_cast<Isa>(i));
-  }
-  return list;
-}
+using testing_tools::tables_to_try;
 
 class Oracle : public testing::TestWithParam<std::string> {};
 
 TEST_P(Oracle, F32EqualsTransformers) {
   const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
   const std::vector<float> reference = dump.floats("f32.logits");
-  for (Isa isa : tables()) {
+  for (Isa isa : tables_to_try()) {
     for (MlaForm form : {MlaForm::expanded, MlaForm::absorbed}) {
       Runner runner(oracle_path(GetParam()), {isa, 2, ComputeClass::f32},
                     {.mla = form, .kv_format = Format::f32});
@@ -79,7 +73,7 @@ TEST_P(Oracle, ExpertChoicesEqual) {
 
 TEST_P(Oracle, Bf16IsCloseToTheTwinAndToF32) {
   const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
-  for (Isa isa : tables()) {
+  for (Isa isa : tables_to_try()) {
     Runner runner(oracle_path(GetParam()), {isa, 2, ComputeClass::bf16},
                   {.mla = MlaForm::expanded});
     const auto ours = run_fresh(runner, dump.integers("tokens"), dump.integers("starts"));
@@ -99,7 +93,7 @@ TEST_P(Oracle, Bf16IsCloseToTheTwinAndToF32) {
 TEST_P(Oracle, Fp8DynIsCloseToTheTwin) {
   const Dump dump(oracle_path(GetParam()) + "/dump.safetensors");
   if (!dump.has("fp8dyn.logits")) return;
-  for (Isa isa : tables()) {
+  for (Isa isa : tables_to_try()) {
     Runner runner(oracle_path(GetParam()), {isa, 2, ComputeClass::fp8dyn},
                   {.mla = MlaForm::expanded});
     const auto ours = run_fresh(runner, dump.integers("tokens"), dump.integers("starts"));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "backend/cpu_backend.h"
-#include "base/cpu_features.h"
+#include "base/cpu_features_testing.h"
 #include "kernels/amx_testing.h"
 #include "kernels/quantize.h"
 
@@ -22,13 +22,10 @@ struct Table {
   }
 };
 
-// Every table that this CPU can run; amx over emulated tiles as well.
+// Every table to try; amx over emulated tiles as well.
 inline std::vector<Table> tables() {
   std::vector<Table> list;
-  for (int i = 0; i < kIsaCount; ++i) {
-    const Isa isa = static_cast<Isa>(i);
-    if (cpu_features().can(isa)) list.push_back({std::string(name(isa)), &kernels::table(isa)});
-  }
+  for (Isa isa : tables_to_try()) list.push_back({std::string(name(isa)), &kernels::table(isa)});
   const kernels::Kernels* emulated = kernels::testing::emulated_amx();
   if (emulated) list.push_back({"amx, emulated", emulated});
   return list;

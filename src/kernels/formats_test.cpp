@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/cpu_features_testing.h"
 #include "base/f8.h"
 #include "kernels/formats_testing.h"
 
@@ -26,7 +27,7 @@ class Formats : public ::testing::TestWithParam<Isa> {
   const Kernels& kernels() const { return table(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Tables, Formats, ::testing::ValuesIn(testing::usable_tables()),
+INSTANTIATE_TEST_SUITE_P(Tables, Formats, ::testing::ValuesIn(testing_tools::tables_to_try()),
                          [](const auto& param) { return std::string(name(param.param)); });
 
 // Memory that ends `slack` bytes before an unreadable page, so that reading beyond a block is

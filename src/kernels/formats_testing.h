@@ -10,20 +10,11 @@
 #include <vector>
 
 #include "base/bf16.h"
-#include "base/cpu_features.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "kernels/kernels.h"
 
 namespace nautile::kernels::testing {
-
-inline std::vector<Isa> usable_tables() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::reference, Isa::avx2, Isa::avx512_vnni, Isa::avx512, Isa::amx}) {
-    if (cpu_features().can(isa)) isas.push_back(isa);
-  }
-  return isas;
-}
 
 inline std::vector<Format> weight_formats() {
   std::vector<Format> formats;
