@@ -9,7 +9,7 @@
 // last step is filled up with zeros.
 //
 // Class i8 stays with VPDPBUSD: its sums leave the tiles after every 32 columns to be scaled, which
-// gains nothing (a tenth from 16 rows on) and loses half where a group has 16 columns.
+// gained a tenth from 16 rows on, and lost a third where a group has 16 columns.
 
 static constexpr int kHalf = 16;       // input rows of a tile
 static constexpr int kBlockRows = 32;  // input rows multiplied together
