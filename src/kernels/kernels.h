@@ -134,7 +134,8 @@ struct PanelKernels {
   void (*transpose)(const float* x, std::size_t stride, int rows, int columns, float* y,
                     std::size_t y_stride) noexcept;
 
-  // Inputs of a class from F32 rows. count is padded as the structs above say.
+  // Inputs of a class from F32 rows. count is padded as the structs above say. Where the products
+  // of BF16 take subnormal numbers for zeros, these and the columns above may make zeros of them.
   void (*pack_bf16)(const float* x, int count, bf16* out) noexcept;
   // y[c][r] = x[r][c], rounded; after an odd number of rows a zero.
   void (*turn_to_bf16)(const float* x, std::size_t stride, int rows, int columns, bf16* y,

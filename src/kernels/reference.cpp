@@ -57,8 +57,7 @@ void row_from_bf16(const bf16* x, int n, float* y) noexcept {
   for (int i = 0; i < n; ++i) y[i] = to_float(x[i]);
 }
 
-// ---- panels: [k][16], pairs of BF16 [k/2][16][2], integers as 16 bits [k/2][16][2]
-// ---------------
+// ---- panels: [k][16], pairs of BF16 [k/2][16][2], integers as 16 bits [k/2][16][2] ----
 
 void interleave_f32(const float* x, std::size_t stride, int rows, int count,
                     float* panel) noexcept {

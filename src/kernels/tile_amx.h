@@ -127,6 +127,7 @@ struct TileBf16 {
   }
 };
 
+// Slabs start at the call's first column: a call has one chunk.
 struct TileF8 {
   using Input = F8Input;
   using Panels = F8Panels;
